@@ -1,0 +1,12 @@
+# Everything comes from Debian 12; tools/install-deps names the packages.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(GRPC REQUIRED IMPORTED_TARGET grpc)
+pkg_check_modules(GPR REQUIRED IMPORTED_TARGET gpr)
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c>=1.4)
+pkg_check_modules(FUSE3 REQUIRED IMPORTED_TARGET fuse3>=3.14)
+pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+find_library(ROCKSDB_LIBRARY rocksdb REQUIRED)
+find_library(CRITERION_LIBRARY criterion REQUIRED)
+find_program(PROTOC_C protoc-c REQUIRED)
