@@ -1,0 +1,26 @@
+/* Attributes of a file, directory or symbolic link: a row of column family
+ * `attr`, as a plain value. */
+#ifndef KEELFS_RAFTSTORE_ATTR_H
+#define KEELFS_RAFTSTORE_ATTR_H
+
+#include <stdint.h>
+
+enum file_type { FILE_REGULAR = 0, FILE_DIRECTORY = 1, FILE_SYMLINK = 2 };
+
+/* Inode number of the root; every other id is greater. */
+#define ATTR_ROOT_ID 1
+
+struct attr {
+    enum file_type type;
+    uint32_t mode; /* permission bits, 07777 */
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t size; /* bytes; of a symbolic link: of its target */
+    int64_t atime_ns;
+    int64_t mtime_ns;
+    int64_t ctime_ns;
+    uint64_t version; /* revision of the last change */
+    uint64_t id;      /* revision of the creation: the inode number */
+};
+
+#endif

@@ -1,0 +1,115 @@
+/* A command under construction: a raft_cmdpb.RaftCmdRequest, packed as it
+ * grows. All its requests apply together or none does; conditions are checked
+ * at apply, before any request.
+ *
+ * Owned by the caller until store_propose() takes it. Not thread-safe. Paths
+ * are valid as path.h says (the caller checked them); every byte is copied.
+ * Out of memory ends the process.
+ */
+#ifndef KEELFS_RAFTSTORE_COMMAND_H
+#define KEELFS_RAFTSTORE_COMMAND_H
+
+#include "raftstore/attr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Content bytes in one command; a publish up to here is atomic. */
+#define COMMAND_CONTENT_MAX (8u << 20)
+/* A whole packed command, with room for paths and attributes. */
+#define COMMAND_BYTES_MAX (COMMAND_CONTENT_MAX + (256u << 10))
+
+struct command;
+
+struct command *command_new(void);
+void command_free(struct command *cmd);
+
+/* The packed bytes, valid until the next change. */
+const void *command_bytes(const struct command *cmd, size_t *ret_size);
+
+/* --- conditions; one that fails answers KE_CONDITION, except where noted --- */
+void command_require_absent(struct command *cmd, const char *path); /* KE_EXISTS */
+void command_require_exists(struct command *cmd, const char *path); /* KE_NOT_FOUND */
+void command_require_version(struct command *cmd, const char *path, uint64_t version);
+void command_require_id(struct command *cmd, const char *path, uint64_t id); /* KE_STALE */
+
+/* --- raw requests. `cf` is "default", "lock" or "write" --- */
+
+/* In `default`: makes or replaces the file `key` whole, and missing parent
+ * directories. KE_IS_DIR, KE_NOT_DIR (a parent is a file), KE_NOT_REGULAR. */
+void command_put(struct command *cmd, const char *cf, const void *key, size_t key_size,
+                 const void *value, size_t value_size);
+/* Removing what is absent is no error. In `default` only regular files. */
+void command_delete(struct command *cmd, const char *cf, const void *key, size_t key_size);
+
+/* --- what a mount asks for. The parent directory must exist: KE_NOT_FOUND, or
+ *     KE_NOT_DIR --- */
+
+struct command_create {
+    const char *path;
+    enum file_type type;
+    uint32_t mode; /* permission bits */
+    uint32_t uid;
+    uint32_t gid;
+    const char *target; /* of a symbolic link, else NULL */
+    /* KE_EXISTS when the path exists. Otherwise an existing regular file is the
+     * answer, unchanged. */
+    bool exclusive;
+};
+void command_create(struct command *cmd, const struct command_create *create);
+
+struct command_extent {
+    uint64_t offset;
+    const void *data;
+    size_t size;
+};
+
+/* One publish, in this order: truncate, extents, append. KE_STALE when `path`
+ * is not the file `id` any more; KE_TOO_LARGE past the largest file. */
+struct command_write {
+    const char *path;
+    uint64_t id;
+    bool truncate;
+    uint64_t truncate_size;
+    const struct command_extent *extents;
+    size_t extent_count;
+    const void *append;
+    size_t append_size;
+    bool clear_suid;
+};
+void command_write(struct command *cmd, const struct command_write *write);
+
+enum command_set_attr_mask {
+    COMMAND_SET_MODE = 1,
+    COMMAND_SET_UID = 2,
+    COMMAND_SET_GID = 4,
+    COMMAND_SET_SIZE = 8,
+    COMMAND_SET_ATIME = 16,
+    COMMAND_SET_MTIME = 32,
+};
+
+/* KE_STALE as for a write. Only the fields named in `mask` are read. */
+struct command_set_attr {
+    const char *path;
+    uint64_t id;
+    unsigned mask;
+    uint32_t mode;
+    uint32_t uid;
+    uint32_t gid;
+    uint64_t size;
+    int64_t atime_ns;
+    int64_t mtime_ns;
+};
+void command_set_attr(struct command *cmd, const struct command_set_attr *set);
+
+/* unlink and rmdir. KE_NOT_FOUND, KE_IS_DIR, KE_NOT_DIR, KE_NOT_EMPTY. */
+void command_remove(struct command *cmd, const char *path, bool directory);
+
+/* rename(2) semantics for files and directories. KE_EXISTS with `no_replace`,
+ * KE_INVALID for a directory into itself, KE_CROSS for a directory with more
+ * than RENAME_KEYS_MAX keys below it. */
+#define RENAME_KEYS_MAX 100000
+void command_rename(struct command *cmd, const char *from, const char *to, bool no_replace);
+
+#endif

@@ -1,0 +1,97 @@
+/* RocksDB as keelfs uses it: the only file pair that includes rocksdb/c.h.
+ *
+ * A node has two instances. `raft` holds the log and RaftLocalState: written
+ * with fsync. `kv` holds the data and RaftApplyState: written without; the log
+ * is replayed after a crash. A failed write ends the process (log_fatal): after
+ * a failed fsync nothing can be known about the disk.
+ *
+ * An engine may be used by any thread; a batch and an iterator by one at a time.
+ */
+#ifndef KEELFS_RAFTSTORE_ENGINE_H
+#define KEELFS_RAFTSTORE_ENGINE_H
+
+#include "raftstore/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum engine_kind { ENGINE_RAFT, ENGINE_KV };
+
+/* Column families. `raft` has only the first. */
+enum engine_cf {
+    CF_DEFAULT, /* kv: content rows; raft: log and RaftLocalState */
+    CF_ATTR,    /* kv: a row of attributes a path */
+    CF_LOCK,    /* kv: plain pairs */
+    CF_WRITE,   /* kv: plain pairs */
+    CF_META,    /* kv: apply state, region state, sessions, members */
+    CF_COUNT
+};
+
+struct engine;
+struct engine_snapshot;
+struct engine_batch;
+struct engine_iterator;
+
+struct bytes {
+    const uint8_t *data;
+    size_t size;
+};
+
+int engine_open(const char *dir, enum engine_kind kind, struct engine **ret_engine, struct err *e);
+void engine_close(struct engine *engine);
+
+/* `*ret_value` is malloc'ed. KE_NOT_FOUND; damage and read errors are KE_CORRUPT
+ * or KE_IO. `snapshot` may be NULL: latest. */
+int engine_get(struct engine *engine, const struct engine_snapshot *snapshot, enum engine_cf cf,
+               struct bytes key, uint8_t **ret_value, size_t *ret_size);
+
+const struct engine_snapshot *engine_snapshot_new(struct engine *engine);
+void engine_snapshot_free(struct engine *engine, const struct engine_snapshot *snapshot);
+
+/* A group of writes that become visible and durable together. An indexed batch
+ * can be read through: its own writes over the engine's. */
+struct engine_batch *engine_batch_new(bool indexed);
+void engine_batch_free(struct engine_batch *batch);
+void engine_batch_clear(struct engine_batch *batch);
+size_t engine_batch_bytes(const struct engine_batch *batch);
+void engine_batch_put(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
+                      struct bytes key, struct bytes value);
+void engine_batch_delete(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
+                         struct bytes key);
+/* [from, to); not in an indexed batch. */
+void engine_batch_delete_range(struct engine_batch *batch, struct engine *engine,
+                               enum engine_cf cf, struct bytes from, struct bytes to);
+/* Undo of a part: back to the last save point. Indexed batches only. */
+void engine_batch_set_save_point(struct engine_batch *batch);
+void engine_batch_rollback(struct engine_batch *batch);
+/* Through the batch (indexed) to the engine. */
+int engine_batch_get(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
+                     struct bytes key, uint8_t **ret_value, size_t *ret_size);
+
+/* Never returns on failure. */
+void engine_write(struct engine *engine, struct engine_batch *batch, bool sync);
+
+/* Over the engine at `snapshot` (NULL: latest) or, where `batch` is given, over
+ * an indexed batch on top of it. `to` (exclusive; empty for no end) is borrowed
+ * while the iterator lives. */
+struct engine_iterator *engine_iterator_new(struct engine *engine,
+                                            const struct engine_snapshot *snapshot,
+                                            struct engine_batch *batch, enum engine_cf cf,
+                                            struct bytes to);
+void engine_iterator_seek(struct engine_iterator *it, struct bytes key);
+bool engine_iterator_valid(const struct engine_iterator *it);
+void engine_iterator_next(struct engine_iterator *it);
+struct bytes engine_iterator_key(const struct engine_iterator *it);
+struct bytes engine_iterator_value(const struct engine_iterator *it);
+/* 0, or why the iterator stopped being valid. */
+int engine_iterator_status(const struct engine_iterator *it);
+void engine_iterator_free(struct engine_iterator *it);
+
+/* Writes all memtables to disk and syncs: everything written so far is durable. */
+int engine_flush(struct engine *engine, struct err *e);
+
+/* A numeric property such as "rocksdb.estimate-num-keys"; 0 when unknown. */
+uint64_t engine_property(struct engine *engine, enum engine_cf cf, const char *name);
+
+#endif

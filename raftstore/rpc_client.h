@@ -1,0 +1,36 @@
+/* Unary gRPC calls from our tools, many in flight over one connection. */
+#ifndef KEELFS_RAFTSTORE_RPC_CLIENT_H
+#define KEELFS_RAFTSTORE_RPC_CLIENT_H
+
+#include "raftstore/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct rpc_client;
+struct rpc_reply {
+    int status; /* grpc_status_code; 0 is OK */
+    const char *message;
+    const uint8_t *data; /* packed response when OK */
+    size_t size;
+};
+typedef void rpc_done_fn(void *ctx, const struct rpc_reply *reply);
+
+/* Calls grpc_init(). `endpoint` is host:port. Connecting happens at the first call. */
+struct rpc_client *rpc_client_new(const char *endpoint);
+/* Waits for calls under way; NULL is fine. */
+void rpc_client_free(struct rpc_client *client);
+
+/* Starts a call; `done` runs inside rpc_client_poll(). `method` is
+ * "/package.Service/Method", static. */
+void rpc_client_start(struct rpc_client *client, const char *method, const void *request,
+                      size_t size, uint32_t timeout_ms, rpc_done_fn *done, void *ctx);
+/* Runs what has completed, waiting for at least one completion. */
+void rpc_client_poll(struct rpc_client *client);
+
+/* One call, start to end. The reply's bytes are malloc'ed into `*ret_data`. Returns
+ * 0 or KE_IO, KE_TIMEOUT, KE_INVALID ... with the server's words in `e`. */
+int rpc_client_call(struct rpc_client *client, const char *method, const void *request, size_t size,
+                    uint32_t timeout_ms, uint8_t **ret_data, size_t *ret_size, struct err *e);
+
+#endif

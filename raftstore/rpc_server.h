@@ -1,0 +1,37 @@
+/* The node's gRPC server: tinykvpb.TinyKv for clients and peers, and
+ * keelfspb.KeelFs for keelctl. Unknown methods are answered UNIMPLEMENTED.
+ */
+#ifndef KEELFS_RAFTSTORE_RPC_SERVER_H
+#define KEELFS_RAFTSTORE_RPC_SERVER_H
+
+#include "raftstore/err.h"
+#include "raftstore/store.h"
+#include "raftstore/wire.h"
+
+#include <stdint.h>
+
+struct rpc_server;
+
+struct rpc_server_config {
+    const char *listen; /* host:port */
+    uint64_t cluster_id;
+    uint64_t store_id;
+    uint64_t region_id;
+    uint32_t op_timeout_ms;
+    struct store *store;
+    /* A message from a peer whose stream passed the checks; `*message` is taken
+     * (raft_message_release) whatever happens. Must not block. */
+    void (*deliver)(void *ctx, const struct wire_envelope *envelope, struct raft_message *message);
+    void *ctx;
+};
+
+/* Binds and serves. KE_IO when the address cannot be bound, saying which. */
+int rpc_server_start(const struct rpc_server_config *config, struct rpc_server **ret_server,
+                     struct err *e);
+/* No new calls; those under way are answered or cancelled. First half of the end:
+ * call before the store's threads stop. */
+void rpc_server_stop(struct rpc_server *server);
+/* Frees; after rpc_server_stop() and after every op has ended. NULL is fine. */
+void rpc_server_free(struct rpc_server *server);
+
+#endif

@@ -1,0 +1,47 @@
+/* Raft messages to other stores: one `tinykvpb.TinyKv/Raft` stream a peer, over
+ * a channel of its own, with a bounded queue.
+ *
+ * Sending never blocks: what does not fit is dropped and reported as
+ * unreachable, which Raft is made for. Any thread may call. The callbacks run
+ * on the transport's completion-queue thread and must not block.
+ */
+#ifndef KEELFS_RAFTSTORE_TRANSPORT_H
+#define KEELFS_RAFTSTORE_TRANSPORT_H
+
+#include "raftstore/err.h"
+#include "raftstore/wire.h"
+
+#include <stdint.h>
+
+/* A peer's queue: past either, messages are dropped. */
+#define TRANSPORT_QUEUE_BYTES_MAX    (64u << 20)
+#define TRANSPORT_QUEUE_MESSAGES_MAX 4096
+
+/* Metadata that opens a stream, checked by the receiver before any message. */
+#define TRANSPORT_METADATA_CLUSTER "keelfs-cluster-id"
+#define TRANSPORT_METADATA_STORE   "keelfs-store-id"    /* the sender's */
+#define TRANSPORT_METADATA_TO      "keelfs-to-store-id" /* whom it means to reach */
+
+struct transport;
+
+struct transport_config {
+    uint64_t cluster_id;
+    uint64_t store_id;
+    /* The stream to a store broke or a message to it was dropped. */
+    void (*unreachable)(void *ctx, uint64_t store_id);
+    void *ctx;
+};
+
+/* grpc_init() has been called. */
+struct transport *transport_new(const struct transport_config *config);
+/* Ends all streams, joins its thread. NULL is fine. */
+void transport_free(struct transport *transport);
+
+/* Adds a store or changes its address. */
+void transport_set_address(struct transport *transport, uint64_t store_id, const char *address);
+
+/* Encodes and queues. The message is borrowed. */
+void transport_send(struct transport *transport, uint64_t to_store_id,
+                    const struct wire_envelope *envelope, const struct raft_message *message);
+
+#endif
