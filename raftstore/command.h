@@ -19,11 +19,21 @@
 #define COMMAND_CONTENT_MAX (8u << 20)
 /* A whole packed command, with room for paths and attributes. */
 #define COMMAND_BYTES_MAX (COMMAND_CONTENT_MAX + (256u << 10))
+/* Chunks (TREE_CHUNK_SIZE) that the extents of one command may touch: a small
+ * extent rewrites its whole chunk, so this bounds what apply writes. Past it:
+ * KE_TOO_LARGE. */
+#define COMMAND_CHUNKS_MAX 8192
 
 struct command;
 
+/* Stamped with the wall clock and the effective user and group of the process. */
 struct command *command_new(void);
 void command_free(struct command *cmd);
+
+/* The time that becomes mtime and ctime of what the command changes. */
+void command_set_time(struct command *cmd, int64_t time_ns);
+/* The owner of files and directories that a command_put() makes. */
+void command_set_owner(struct command *cmd, uint32_t uid, uint32_t gid);
 
 /* The packed bytes, valid until the next change. */
 const void *command_bytes(const struct command *cmd, size_t *ret_size);
@@ -89,7 +99,8 @@ enum command_set_attr_mask {
     COMMAND_SET_MTIME = 32,
 };
 
-/* KE_STALE as for a write. Only the fields named in `mask` are read. */
+/* KE_STALE as for a write. Only the fields named in `mask` are read. The size is
+ * that of a regular file: KE_IS_DIR, KE_NOT_REGULAR. `path` may be the root. */
 struct command_set_attr {
     const char *path;
     uint64_t id;

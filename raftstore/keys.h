@@ -4,6 +4,7 @@
 
 #include "raftstore/engine.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,10 +28,16 @@ struct key key_apply_state(uint64_t region_id);
 struct key key_region_state(uint64_t region_id);
 struct key key_session(uint64_t region_id, uint64_t store_id); /* 01 02 region 10 store */
 struct key key_member(uint64_t store_id);                      /* 01 04 store */
+struct key key_usage(void);                                    /* 01 05 */
 
-/* Instance `kv`: rows of a path. `out` has PATH_ROW_MAX bytes. */
+/* Instance `kv`, column family CF_DEFAULT: a chunk of the content of the file
+ * with this id, be64(id) be32(chunk). Content is named after the file, not after
+ * its path: a rename moves no content, whatever the size. */
+struct key key_content(uint64_t id, uint32_t chunk);
+
+/* Instance `kv`, column family CF_ATTR: `path` of a file or symbolic link, `path/`
+ * of a directory, `/` of the root. `out` has PATH_ROW_MAX bytes. */
 #define PATH_ROW_MAX (4096 + 8)
-struct bytes key_content(const char *path, uint32_t chunk, uint8_t *out); /* path \0 be32 */
-struct bytes key_attr(const char *path, int directory, uint8_t *out);     /* path or path/ */
+struct bytes key_attr(const char *path, bool directory, uint8_t *out);
 
 #endif

@@ -16,6 +16,8 @@
 
 /* Commands of one session that may be outstanding: seq < floor + this. */
 #define SESSION_WINDOW_MAX 16384
+/* Stores with a session. Batches of more are skipped; session_remove() makes room. */
+#define SESSION_COUNT_MAX 1024
 
 struct session_table;
 
@@ -34,11 +36,13 @@ bool session_begin_batch(struct session_table *table, uint64_t store_id, uint64_
  * below the floor, or past the window. */
 bool session_admits(const struct session_table *table, uint64_t store_id, uint64_t seq);
 
+/* The store left the group for good: forgets its session. */
+void session_remove(struct session_table *table, uint64_t store_id);
+
 /* Notes that `seq` is applied with `code`. */
 void session_record(struct session_table *table, uint64_t store_id, uint64_t seq, int code);
 
 /* Puts the rows of sessions that changed since the last call into `batch`. */
-void session_table_save(struct session_table *table, struct engine *kv,
-                        struct engine_batch *batch);
+void session_table_save(struct session_table *table, struct engine *kv, struct engine_batch *batch);
 
 #endif

@@ -17,13 +17,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of a file in one row of `default`. */
-#define TREE_CHUNK_SIZE (64u << 10)
-/* The largest file, in bytes. */
-#define TREE_FILE_MAX (64ull << 30)
+/* Bytes of a file in one row of `default`. An append rewrites the last row of
+ * its file and a small write the row it falls into, so a row is much smaller
+ * than a publish; a large file is read row by row, so it is larger than a page. */
+#define TREE_CHUNK_SIZE (16u << 10)
+/* The largest file, in bytes. A dense one has 2^20 rows, which one command can
+ * still delete. */
+#define TREE_FILE_MAX (16ull << 30)
 
+struct engine;
 struct tree;
 struct tree_view;
+
+/* `kv` is borrowed and outlives the tree. */
+struct tree *tree_new(struct engine *kv);
+/* No view is left. NULL is fine. */
+void tree_free(struct tree *tree);
 
 /* Takes a snapshot; one reference. */
 struct tree_view *tree_view_new(struct tree *tree);
@@ -34,11 +43,11 @@ void tree_view_unref(struct tree_view *view);
  * a file. */
 int tree_stat(struct tree_view *view, const char *path, struct attr *ret_attr);
 
-/* Up to `size` bytes of the regular file `path` at `offset`; holes and missing
- * rows read as zeros. `*ret_size` is short only at the end of the file, which is
- * `attr->size` (`attr` from tree_stat on the same view). */
-int tree_read(struct tree_view *view, const char *path, const struct attr *attr, uint64_t offset,
-              void *buffer, size_t size, size_t *ret_size);
+/* Up to `size` bytes at `offset` of the regular file with the attributes `attr`,
+ * as tree_stat() on the same view gave them; holes and missing rows read as
+ * zeros. `*ret_size` is short only at the end of the file, which is `attr->size`. */
+int tree_read(struct tree_view *view, const struct attr *attr, uint64_t offset, void *buffer,
+              size_t size, size_t *ret_size);
 
 /* `buffer` has at least PATH_BYTES_MAX + 1 bytes; NUL-terminated. */
 int tree_read_link(struct tree_view *view, const char *path, char *buffer);
@@ -58,19 +67,19 @@ void tree_list_close(struct tree_list *list);
 int tree_get(struct tree_view *view, const char *cf, const void *key, size_t key_size, size_t max,
              uint8_t **ret_value, size_t *ret_size);
 
-/* Calls `each` for up to `limit` keys >= start in byte order; stops early when it returns false.
- * KE_TOO_LARGE when the values together exceed `max_bytes`. */
+/* Calls `each` for up to `limit` keys >= start in byte order; stops early when it
+ * returns 0. KE_TOO_LARGE when keys and values together exceed `max_bytes`. */
 typedef int tree_scan_fn(void *ctx, const void *key, size_t key_size, const void *value,
                          size_t value_size);
 int tree_scan(struct tree_view *view, const char *cf, const void *start, size_t start_size,
               uint32_t limit, size_t max_bytes, tree_scan_fn *each, void *ctx);
 
-/* For statfs: live content bytes and files, as good as the store can estimate
- * without a scan. */
+/* For statfs: the counters that every command keeps exact as part of the
+ * replicated state, so this is one row and no scan. */
 struct tree_usage {
-    uint64_t bytes;
-    uint64_t files;
+    uint64_t bytes; /* sum of the sizes of all regular files, holes included */
+    uint64_t files; /* files, directories and symbolic links, without the root */
 };
-void tree_usage(struct tree *tree, struct tree_usage *ret_usage);
+int tree_usage(struct tree *tree, struct tree_usage *ret_usage);
 
 #endif

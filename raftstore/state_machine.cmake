@@ -1,0 +1,8 @@
+# The replicated state machine and what it stands on.
+set(STATE_MACHINE_SOURCES
+  err.c
+  keys.c
+  log.c
+  memory.c
+  path.c
+)
