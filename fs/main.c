@@ -1,0 +1,137 @@
+/* keelfs: one process a node. It is the Raft member, the RPC server and the
+ * mount; this file starts them in order and takes them down in reverse. */
+#include "fs/daemonize.h"
+#include "fs/mount.h"
+#include "fs/options.h"
+#include "fs/pid_file.h"
+#include "fs/preflight.h"
+#include "fs/stop_signals.h"
+#include "raftstore/log.h"
+#include "raftstore/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define EXIT_USAGE 2
+/* An orderly stop first waits for the operations under way; this is for the rest. */
+#define STOP_PATIENCE_MS 10000
+
+struct node {
+    struct store *store;
+    struct fs *fs;
+    struct fs_mount *mount;
+    int pid_fd; /* -1: no pid file */
+};
+
+static const char *text_or_null(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+static int node_open_store(struct node *node, const struct options *options, struct err *e)
+{
+    struct options_ticks ticks = options_ticks(options->heartbeat_ms, options->election_timeout_ms);
+    const struct store_config config = {
+        .data_dir = options->data_dir,
+        .name = options->name,
+        .listen = text_or_null(options->listen),
+        .initial_members = text_or_null(options->initial_members),
+        .tick_ms = ticks.tick_ms,
+        .heartbeat_ticks = ticks.heartbeat_ticks,
+        .election_ticks = ticks.election_ticks,
+        .op_timeout_ms = options->op_timeout_ms,
+    };
+    int code = store_open(&config, &node->store, e);
+
+    return code ? code : pid_file_create(options->data_dir, &node->pid_fd, e);
+}
+
+static int node_start(struct node *node, const struct options *options, struct err *e)
+{
+    const struct fs_config config = {
+        .mountpoint = options->mountpoint,
+        .data_dir = options->data_dir,
+        .options = text_or_null(options->fuse_options),
+        .op_timeout_ms = options->op_timeout_ms,
+    };
+    int code = node_open_store(node, options, e);
+
+    if (code)
+        return code;
+    node->fs = fs_new(node->store, &config);
+    code = store_start(node->store, e);
+    return code ? code : fs_mount_open(node->fs, &node->mount, e);
+}
+
+/* Takes down as much as was started. */
+static void node_stop(struct node *node, const struct options *options)
+{
+    fs_mount_close(node->mount);
+    store_close(node->store);
+    fs_free(node->fs);
+    if (node->pid_fd >= 0)
+        pid_file_remove(options->data_dir, node->pid_fd);
+}
+
+static int node_run(struct node *node, struct daemon *daemon, struct stop_signals *signals,
+                    const struct options *options, struct err *e)
+{
+    int code = node_start(node, options, e);
+
+    if (code)
+        return code;
+    stop_signals_set_mount(signals, node->mount);
+    if (!daemon_report_ready(daemon)) {
+        log_info("stopping: the start was interrupted");
+        return 0;
+    }
+    log_info("serving %s", options->mountpoint);
+    return fs_mount_run(node->mount, e);
+}
+
+static int serve(struct daemon *daemon, const struct options *options)
+{
+    struct node node = {.pid_fd = -1};
+    struct stop_signals signals;
+    struct err e;
+
+    log_open(options->name, options->log_level, !daemon->keeps_stderr);
+    stop_signals_start(&signals, options->mountpoint, options->op_timeout_ms + STOP_PATIENCE_MS);
+    int code = node_run(&node, daemon, &signals, options, &e);
+    bool log_is_shown = options->foreground && !options->log_file[0];
+    if (code && !log_is_shown)
+        log_error("%s", e.text);
+    stop_signals_begin_stop(&signals);
+    node_stop(&node, options);
+    log_info("stopped");
+    stop_signals_finish(&signals);
+    if (code)
+        daemon_report_failure(daemon, e.text);
+    return code ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options;
+    struct daemon daemon;
+    struct err e;
+
+    if (options_parse(argc, argv, &options, &e)) {
+        fprintf(stderr, "keelfs: %s\n", e.text);
+        return EXIT_USAGE;
+    }
+    if (options.action != OPTIONS_RUN) {
+        if (options.action == OPTIONS_HELP)
+            options_print_help();
+        else
+            options_print_version();
+        return EXIT_SUCCESS;
+    }
+    if (preflight_check(&options, &e) ||
+        daemon_start(&daemon, options.foreground, options.log_file, &e)) {
+        fprintf(stderr, "keelfs: %s\n", e.text);
+        return EXIT_FAILURE;
+    }
+    return serve(&daemon, &options);
+}
