@@ -35,12 +35,11 @@ typedef void op_release_fn(struct op *op);
 
 struct op {
     atomic_int refs;
-    atomic_bool claimed; /* whoever sets it first ends the operation */
-    uint64_t deadline_ns; /* clock_ns() */
+    atomic_bool claimed;  /* whoever sets it first ends the operation */
+    uint64_t deadline_ns; /* of clock_ns() */
     op_done_fn *done;
     op_release_fn *release;
-    struct op *deadline_prev; /* guarded by the lock of the deadline list */
-    struct op *deadline_next;
+    struct op *deadline_next; /* owned by the deadline list */
 };
 
 /* `timeout_ms` from now. `release` may be NULL (static storage). */
@@ -55,6 +54,8 @@ bool op_cancel(struct op *op);
 /* For the store: ends the operation with a call of `done`, once. */
 void op_finish(struct op *op, const struct op_result *result);
 void op_fail(struct op *op, int code);
+/* Whether it has ended, so that work for it can be dropped. */
+bool op_is_claimed(const struct op *op);
 
 /* Nanoseconds of CLOCK_BOOTTIME. */
 uint64_t clock_ns(void);

@@ -21,6 +21,9 @@
 #define STORE_NAME_MAX    63
 #define STORE_ADDRESS_MAX 255
 
+/* Where a cluster of one listens unless told otherwise. */
+#define STORE_LISTEN_DEFAULT "127.0.0.1:20160"
+
 struct store_member {
     uint64_t id;
     char name[STORE_NAME_MAX + 1];
@@ -30,9 +33,11 @@ struct store_member {
 struct store_config {
     const char *data_dir; /* made when missing */
     const char *name;     /* this member's */
-    const char *listen;   /* host:port to bind; NULL: the member's address */
+    /* host:port to bind. NULL: the member's address, which of a new cluster of
+     * one is STORE_LISTEN_DEFAULT. */
+    const char *listen;
     /* The members of a new cluster, as "n1=host:port,n2=host:port". NULL: a
-     * cluster of this node alone at `listen`. Read only when the data directory
+     * cluster of this node alone. Read only when the data directory
      * is empty; must be the same text, in any order, on every node. */
     const char *initial_members;
     uint32_t tick_ms;         /* 0: 50 */
@@ -89,7 +94,7 @@ struct tree *store_tree(struct store *store);
 struct store_member_status {
     struct store_member member;
     bool is_leader;
-    bool active;         /* heard of lately; known on the leader only */
+    bool active;          /* heard of lately; known on the leader only */
     uint64_t match_index; /* known on the leader only */
 };
 
@@ -98,7 +103,7 @@ struct store_status {
     uint64_t store_id;
     uint64_t region_id;
     char name[STORE_NAME_MAX + 1];
-    const char *role; /* "leader", "follower", "candidate", "pre-candidate", "learner" */
+    const char *role;   /* "leader", "follower", "candidate", "pre-candidate", "learner" */
     uint64_t leader_id; /* 0: none known */
     uint64_t term;
     uint64_t commit_index;

@@ -1,0 +1,373 @@
+#include "raftstore/apply.h"
+
+#include "raftstore/executor.h"
+#include "raftstore/log.h"
+#include "raftstore/mailbox.h"
+#include "raftstore/memory.h"
+#include "raftstore/session.h"
+#include "raftstore/thread.h"
+
+#include "keelfspb.pb-c.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* A turn is written when it has grown to this, so that no batch is huge. */
+#define APPLY_BATCH_BYTES_MAX (4u << 20)
+/* How long an ended op can keep its place among the waiting barriers. */
+#define APPLY_IDLE_MS 1000
+
+enum apply_mail_kind { APPLY_MAIL_EXPECT, APPLY_MAIL_ENTRIES, APPLY_MAIL_READS, APPLY_MAIL_STOP };
+
+struct apply_mail {
+    struct mail mail;
+    union {
+        struct {
+            uint64_t seq;
+            struct op *op;
+        } expect;
+        struct raft_message entries;
+        struct {
+            uint64_t index;
+            struct op_list ops;
+        } reads;
+    };
+};
+
+/* An op that waits for one of this session's commands. */
+struct apply_waiter {
+    uint64_t seq; /* 0: none */
+    struct op *op;
+};
+
+/* A command of this session that is in the batch and not yet answered. */
+struct apply_answer {
+    uint64_t seq;
+    struct op *op; /* NULL: nobody waits any more */
+    struct op_result result;
+};
+
+struct apply {
+    struct apply_config config;
+    struct mailbox *mailbox;
+    pthread_t thread;
+    atomic_uint_fast64_t applied_index; /* published after the write */
+    atomic_uint_fast64_t revision;
+
+    /* All below belongs to the apply thread. */
+    struct executor *executor;
+    struct session_table *sessions;
+    struct engine_batch *batch;
+    struct apply_state state;
+    bool batch_dirty;
+    struct apply_answer *answers;
+    size_t answer_count;
+    size_t answer_capacity;
+    uint64_t *seqs;           /* scratch for the report */
+    struct apply_mail *reads; /* barriers that wait, by the order they came in */
+    struct apply_waiter waiters[SESSION_WINDOW_MAX];
+};
+
+/* --- waiters --- */
+
+static struct apply_waiter *apply_waiter_slot(struct apply *apply, uint64_t seq)
+{
+    return &apply->waiters[seq % SESSION_WINDOW_MAX];
+}
+
+static void apply_add_waiter(struct apply *apply, uint64_t seq, struct op *op)
+{
+    struct apply_waiter *slot = apply_waiter_slot(apply, seq);
+    /* The window has moved past what was here: its op ended by deadline. */
+    if (slot->op != NULL)
+        op_unref(slot->op);
+    *slot = (struct apply_waiter){.seq = seq, .op = op};
+}
+
+/* The op that waits for `seq`, with its reference, or NULL. */
+static struct op *apply_take_waiter(struct apply *apply, uint64_t seq)
+{
+    struct apply_waiter *slot = apply_waiter_slot(apply, seq);
+    if (slot->op == NULL || slot->seq != seq)
+        return NULL;
+    struct op *op = slot->op;
+    *slot = (struct apply_waiter){0};
+    return op;
+}
+
+/* --- the end of a turn --- */
+
+static void apply_answer_add(struct apply *apply, uint64_t seq, const struct op_result *result)
+{
+    if (apply->answer_count == apply->answer_capacity) {
+        apply->answer_capacity = apply->answer_capacity == 0 ? 256 : apply->answer_capacity * 2;
+        apply->answers =
+            mem_realloc(apply->answers, apply->answer_capacity * sizeof(*apply->answers));
+        apply->seqs = mem_realloc(apply->seqs, apply->answer_capacity * sizeof(*apply->seqs));
+    }
+    apply->answers[apply->answer_count++] = (struct apply_answer){
+        .seq = seq,
+        .op = apply_take_waiter(apply, seq),
+        .result = *result,
+    };
+}
+
+static void apply_write(struct apply *apply)
+{
+    session_table_save(apply->sessions, apply->config.kv, apply->batch);
+    apply_state_save(apply->config.kv, apply->batch, apply->config.region_id, &apply->state);
+    engine_write(apply->config.kv, apply->batch, false);
+    engine_batch_clear(apply->batch);
+    apply->batch_dirty = false;
+    atomic_store(&apply->applied_index, apply->state.applied_index);
+    atomic_store(&apply->revision, apply->state.revision);
+}
+
+static void apply_notify(struct apply *apply)
+{
+    size_t count;
+    const struct change *changes = executor_changes(apply->executor, &count);
+    if (count > 0 && apply->config.observer != NULL)
+        apply->config.observer(apply->config.observer_ctx, changes, count);
+    executor_clear_changes(apply->executor);
+
+    for (size_t i = 0; i < apply->answer_count; i++) {
+        struct apply_answer *answer = &apply->answers[i];
+        apply->seqs[i] = answer->seq;
+        if (answer->op == NULL)
+            continue;
+        op_finish(answer->op, &answer->result);
+        op_unref(answer->op);
+    }
+}
+
+/* Makes what is in the batch visible and answers for it. `message`, or NULL, is
+ * the STORAGE_APPLY that is hereby done. */
+static void apply_flush(struct apply *apply, struct raft_message *message)
+{
+    if (apply->batch_dirty) {
+        apply_write(apply);
+        apply_notify(apply);
+    }
+    if (message != NULL || apply->answer_count > 0)
+        apply->config.report(apply->config.report_ctx, message, apply->seqs, apply->answer_count);
+    apply->answer_count = 0;
+}
+
+/* --- entries --- */
+
+static void apply_command(struct apply *apply, const Keelfspb__CommandBatch *batch,
+                          const Keelfspb__Command *command)
+{
+    if (!session_admits(apply->sessions, batch->store_id, command->seq))
+        return;
+    struct op_result result = {0};
+    executor_run(apply->executor, apply->batch, command->request.data, command->request.len,
+                 &apply->state.revision, &result);
+    session_record(apply->sessions, batch->store_id, command->seq, result.code);
+    if (batch->store_id == apply->config.store_id &&
+        batch->incarnation == apply->config.incarnation)
+        apply_answer_add(apply, command->seq, &result);
+}
+
+static void apply_normal_entry(struct apply *apply, const struct raft_entry *entry)
+{
+    if (entry->size == 0)
+        return; /* a new leader's first entry */
+    Keelfspb__CommandBatch *batch = keelfspb__command_batch__unpack(NULL, entry->size, entry->data);
+    if (batch == NULL) {
+        log_error("entry %llu of the log is no command batch and changes nothing",
+                  (unsigned long long)entry->index);
+        return;
+    }
+    if (session_begin_batch(apply->sessions, batch->store_id, batch->incarnation, batch->floor)) {
+        for (size_t i = 0; i < batch->n_commands; i++)
+            apply_command(apply, batch, batch->commands[i]);
+    }
+    keelfspb__command_batch__free_unpacked(batch, NULL);
+}
+
+static void apply_entry(struct apply *apply, const struct raft_entry *entry)
+{
+    assert(entry->index == apply->state.applied_index + 1);
+    if (entry->type == RAFT_ENTRY_NORMAL)
+        apply_normal_entry(apply, entry);
+    else
+        log_error("entry %llu of the log changes members, which this version cannot: ignored",
+                  (unsigned long long)entry->index);
+    apply->state.applied_index = entry->index;
+    apply->state.applied_term = entry->term;
+    apply->batch_dirty = true;
+    if (engine_batch_bytes(apply->batch) >= APPLY_BATCH_BYTES_MAX)
+        apply_flush(apply, NULL);
+}
+
+/* --- barriers --- */
+
+static void apply_read_done(struct apply_mail *read)
+{
+    struct op_result result = {0};
+    for (size_t i = 0; i < read->reads.ops.count; i++)
+        op_finish(read->reads.ops.ops[i], &result);
+    op_list_release(&read->reads.ops);
+    free(read);
+}
+
+static void apply_finish_reads(struct apply *apply)
+{
+    struct apply_mail **link = &apply->reads;
+    while (*link != NULL) {
+        struct apply_mail *read = *link;
+        if (read->reads.index > apply->state.applied_index) {
+            link = (struct apply_mail **)&read->mail.next;
+            continue;
+        }
+        *link = (struct apply_mail *)read->mail.next;
+        apply_read_done(read);
+    }
+}
+
+static void apply_drop_reads(struct apply *apply)
+{
+    while (apply->reads != NULL) {
+        struct apply_mail *read = apply->reads;
+        apply->reads = (struct apply_mail *)read->mail.next;
+        for (size_t i = 0; i < read->reads.ops.count; i++)
+            op_fail(read->reads.ops.ops[i], KE_SHUTDOWN);
+        op_list_release(&read->reads.ops);
+        free(read);
+    }
+}
+
+/* --- the thread --- */
+
+/* Returns false at the mail that ends the thread. */
+static bool apply_handle(struct apply *apply, struct apply_mail *mail)
+{
+    switch ((enum apply_mail_kind)mail->mail.kind) {
+    case APPLY_MAIL_EXPECT:
+        apply_add_waiter(apply, mail->expect.seq, mail->expect.op);
+        free(mail);
+        return true;
+    case APPLY_MAIL_ENTRIES:
+        for (size_t i = 0; i < mail->entries.entry_count; i++)
+            apply_entry(apply, mail->entries.entries[i]);
+        apply_flush(apply, &mail->entries);
+        free(mail);
+        return true;
+    case APPLY_MAIL_READS:
+        mail->mail.next = (struct mail *)apply->reads;
+        apply->reads = mail;
+        return true;
+    case APPLY_MAIL_STOP:
+        free(mail);
+        return false;
+    }
+    assert(false);
+    return false;
+}
+
+static void *apply_run(void *arg)
+{
+    struct apply *apply = arg;
+    bool running = true;
+    while (running) {
+        struct mail *mails = mailbox_take_all(apply->mailbox, APPLY_IDLE_MS);
+        while (mails != NULL) {
+            struct mail *next = mails->next;
+            running = apply_handle(apply, (struct apply_mail *)mails) && running;
+            mails = next;
+        }
+        apply_finish_reads(apply);
+    }
+    apply_drop_reads(apply);
+    return NULL;
+}
+
+static void apply_free(struct apply *apply)
+{
+    for (size_t i = 0; i < SESSION_WINDOW_MAX; i++) {
+        if (apply->waiters[i].op != NULL)
+            op_unref(apply->waiters[i].op);
+    }
+    executor_free(apply->executor);
+    session_table_free(apply->sessions);
+    engine_batch_free(apply->batch);
+    mailbox_free(apply->mailbox);
+    free(apply->answers);
+    free(apply->seqs);
+    free(apply);
+}
+
+int apply_start(const struct apply_config *config, struct apply **ret_apply, struct err *e)
+{
+    struct session_table *sessions;
+    int rc = session_table_load(config->kv, config->region_id, &sessions, e);
+    if (rc != 0)
+        return rc;
+    struct apply *apply = mem_zalloc(sizeof(*apply));
+    apply->config = *config;
+    apply->state = config->state;
+    atomic_init(&apply->applied_index, config->state.applied_index);
+    atomic_init(&apply->revision, config->state.revision);
+    apply->sessions = sessions;
+    apply->executor = executor_new(config->kv);
+    apply->batch = engine_batch_new(true);
+    apply->mailbox = mailbox_new(SIZE_MAX);
+    thread_start(&apply->thread, "apply", apply_run, apply);
+    *ret_apply = apply;
+    return 0;
+}
+
+static struct apply_mail *apply_mail_new(enum apply_mail_kind kind)
+{
+    struct apply_mail *mail = mem_zalloc(sizeof(*mail));
+    mail->mail.kind = kind;
+    return mail;
+}
+
+void apply_stop(struct apply *apply)
+{
+    if (apply == NULL)
+        return;
+    mailbox_put_always(apply->mailbox, &apply_mail_new(APPLY_MAIL_STOP)->mail);
+    pthread_join(apply->thread, NULL);
+    apply_free(apply);
+}
+
+void apply_expect(struct apply *apply, uint64_t seq, struct op *op)
+{
+    struct apply_mail *mail = apply_mail_new(APPLY_MAIL_EXPECT);
+    op_ref(op);
+    mail->expect.seq = seq;
+    mail->expect.op = op;
+    mailbox_put_quietly(apply->mailbox, &mail->mail);
+}
+
+void apply_entries(struct apply *apply, struct raft_message *message)
+{
+    struct apply_mail *mail = apply_mail_new(APPLY_MAIL_ENTRIES);
+    raft_message_move(&mail->entries, message);
+    mailbox_put_always(apply->mailbox, &mail->mail);
+}
+
+void apply_reads(struct apply *apply, uint64_t index, struct op_list *ops)
+{
+    struct apply_mail *mail = apply_mail_new(APPLY_MAIL_READS);
+    mail->reads.index = index;
+    mail->reads.ops = *ops;
+    *ops = (struct op_list){0};
+    mailbox_put_always(apply->mailbox, &mail->mail);
+}
+
+uint64_t apply_index(const struct apply *apply)
+{
+    return atomic_load(&apply->applied_index);
+}
+
+uint64_t apply_revision(const struct apply *apply)
+{
+    return atomic_load(&apply->revision);
+}

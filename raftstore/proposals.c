@@ -1,0 +1,190 @@
+#include "raftstore/proposals.h"
+
+#include "raftstore/log.h"
+#include "raftstore/memory.h"
+#include "raftstore/session.h"
+
+#include "keelfspb.pb-c.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct proposal {
+    struct op *op; /* NULL: the slot is free */
+    struct command *cmd;
+    size_t bytes;
+    bool sent;
+    uint64_t sent_tick;
+};
+
+struct proposals {
+    uint64_t store_id;
+    uint64_t incarnation;
+    uint64_t floor;      /* lowest seq that may still be sent */
+    uint64_t next;       /* next seq to give out */
+    uint64_t cursor;     /* no unsent command below */
+    uint64_t packed_end; /* the last pack took unsent commands from cursor up to here */
+    size_t unsent;
+    size_t bytes; /* of all commands held */
+    struct proposal slots[SESSION_WINDOW_MAX];
+};
+
+static struct proposal *proposals_slot(struct proposals *proposals, uint64_t seq)
+{
+    return &proposals->slots[seq % SESSION_WINDOW_MAX];
+}
+
+struct proposals *proposals_new(uint64_t store_id, uint64_t incarnation)
+{
+    struct proposals *proposals = mem_zalloc(sizeof(*proposals));
+    proposals->store_id = store_id;
+    proposals->incarnation = incarnation;
+    proposals->floor = proposals->next = proposals->cursor = 1;
+    return proposals;
+}
+
+/* Frees the slot; the floor follows when it was the lowest. */
+static void proposals_drop(struct proposals *proposals, uint64_t seq)
+{
+    struct proposal *slot = proposals_slot(proposals, seq);
+    if (!slot->sent)
+        proposals->unsent--;
+    proposals->bytes -= slot->bytes;
+    op_unref(slot->op);
+    command_free(slot->cmd);
+    *slot = (struct proposal){0};
+    while (proposals->floor < proposals->next &&
+           proposals_slot(proposals, proposals->floor)->op == NULL)
+        proposals->floor++;
+    if (proposals->cursor < proposals->floor)
+        proposals->cursor = proposals->floor;
+}
+
+void proposals_free(struct proposals *proposals)
+{
+    if (proposals == NULL)
+        return;
+    for (uint64_t seq = proposals->floor; seq < proposals->next; seq++) {
+        if (proposals_slot(proposals, seq)->op != NULL)
+            proposals_drop(proposals, seq);
+    }
+    free(proposals);
+}
+
+bool proposals_add(struct proposals *proposals, struct op *op, struct command **cmd,
+                   uint64_t *ret_seq)
+{
+    size_t bytes;
+    command_bytes(*cmd, &bytes);
+    if (proposals->next - proposals->floor >= SESSION_WINDOW_MAX ||
+        proposals->bytes + bytes > PROPOSALS_BYTES_MAX)
+        return false;
+    uint64_t seq = proposals->next++;
+    struct proposal *slot = proposals_slot(proposals, seq);
+    assert(slot->op == NULL);
+    op_ref(op);
+    slot->op = op;
+    slot->cmd = *cmd;
+    slot->bytes = bytes;
+    proposals->bytes += bytes;
+    *cmd = NULL;
+    proposals->unsent++;
+    *ret_seq = seq;
+    return true;
+}
+
+bool proposals_has_unsent(const struct proposals *proposals)
+{
+    return proposals->unsent > 0;
+}
+
+struct raft_entry *proposals_pack(struct proposals *proposals)
+{
+    Keelfspb__Command commands[PROPOSALS_ENTRY_COMMANDS_MAX];
+    Keelfspb__Command *pointers[PROPOSALS_ENTRY_COMMANDS_MAX];
+    size_t count = 0;
+    size_t bytes = 0;
+    uint64_t seq = proposals->cursor;
+    for (; seq < proposals->next && count < PROPOSALS_ENTRY_COMMANDS_MAX; seq++) {
+        struct proposal *slot = proposals_slot(proposals, seq);
+        if (slot->op == NULL || slot->sent)
+            continue;
+        size_t size;
+        const void *request = command_bytes(slot->cmd, &size);
+        if (count > 0 && bytes + size > PROPOSALS_ENTRY_BYTES_MAX)
+            break;
+        bytes += size;
+        keelfspb__command__init(&commands[count]);
+        commands[count].seq = seq;
+        commands[count].request = (ProtobufCBinaryData){size, (uint8_t *)request};
+        pointers[count] = &commands[count];
+        count++;
+    }
+    proposals->packed_end = seq;
+    if (count == 0)
+        return NULL;
+
+    Keelfspb__CommandBatch batch = KEELFSPB__COMMAND_BATCH__INIT;
+    batch.store_id = proposals->store_id;
+    batch.incarnation = proposals->incarnation;
+    batch.floor = proposals->floor;
+    batch.n_commands = count;
+    batch.commands = pointers;
+    struct raft_entry *entry =
+        raft_entry_alloc(RAFT_ENTRY_NORMAL, keelfspb__command_batch__get_packed_size(&batch));
+    if (entry == NULL)
+        log_fatal("out of memory");
+    keelfspb__command_batch__pack(&batch, entry->data);
+    return entry;
+}
+
+void proposals_mark_sent(struct proposals *proposals, uint64_t tick)
+{
+    for (uint64_t seq = proposals->cursor; seq < proposals->packed_end; seq++) {
+        struct proposal *slot = proposals_slot(proposals, seq);
+        if (slot->op == NULL || slot->sent)
+            continue;
+        slot->sent = true;
+        slot->sent_tick = tick;
+        proposals->unsent--;
+    }
+    proposals->cursor = proposals->packed_end;
+}
+
+void proposals_complete(struct proposals *proposals, uint64_t seq)
+{
+    if (seq < proposals->floor || seq >= proposals->next)
+        return;
+    if (proposals_slot(proposals, seq)->op != NULL)
+        proposals_drop(proposals, seq);
+}
+
+static void proposals_resend(struct proposals *proposals, uint64_t seq)
+{
+    proposals_slot(proposals, seq)->sent = false;
+    proposals->unsent++;
+    if (seq < proposals->cursor)
+        proposals->cursor = seq;
+}
+
+void proposals_resend_all(struct proposals *proposals)
+{
+    for (uint64_t seq = proposals->floor; seq < proposals->next; seq++) {
+        struct proposal *slot = proposals_slot(proposals, seq);
+        if (slot->op != NULL && slot->sent)
+            proposals_resend(proposals, seq);
+    }
+}
+
+void proposals_tick(struct proposals *proposals, uint64_t tick, uint64_t patience)
+{
+    for (uint64_t seq = proposals->floor; seq < proposals->next; seq++) {
+        struct proposal *slot = proposals_slot(proposals, seq);
+        if (slot->op == NULL)
+            continue;
+        if (op_is_claimed(slot->op))
+            proposals_drop(proposals, seq);
+        else if (slot->sent && slot->sent_tick + patience <= tick)
+            proposals_resend(proposals, seq);
+    }
+}

@@ -1,0 +1,333 @@
+#include "raftstore/raft_worker.h"
+
+#include "raftstore/err.h"
+#include "raftstore/mailbox.h"
+#include "raftstore/memory.h"
+#include "raftstore/thread.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_MS 1000000ull
+
+/* A thread that was stopped for long (a suspended machine) takes up the clock
+ * where it is instead of running through every tick it missed. */
+#define RAFT_WORKER_TICKS_BEHIND_MAX 3
+
+enum raft_mail_kind {
+    RAFT_MAIL_PROPOSE,
+    RAFT_MAIL_BARRIER,
+    RAFT_MAIL_MESSAGE,
+    RAFT_MAIL_APPLIED,
+    RAFT_MAIL_UNREACHABLE,
+    RAFT_MAIL_STOP,
+};
+
+struct raft_mail {
+    struct mail mail;
+    union {
+        struct {
+            struct op *op;
+            struct command *cmd;
+            size_t bytes;
+        } propose;
+        struct op *barrier;
+        struct {
+            struct wire_envelope envelope;
+            struct raft_message message;
+            size_t bytes;
+        } message;
+        struct {
+            bool has_message;
+            struct raft_message message;
+            size_t seq_count;
+            uint64_t *seqs;
+        } applied;
+        uint64_t unreachable;
+    };
+};
+
+struct raft_worker {
+    struct mailbox *mailbox;
+    atomic_size_t command_bytes; /* of commands in the mailbox */
+    atomic_size_t message_bytes; /* of messages in the mailbox */
+    uint64_t tick_ms;
+    pthread_t thread;
+    bool started;
+    struct peer *peer; /* the raft thread's */
+    bool stopping;     /* the raft thread's */
+    pthread_mutex_t status_lock;
+    struct store_status status; /* guarded by status_lock */
+};
+
+static struct raft_mail *raft_mail_new(enum raft_mail_kind kind)
+{
+    struct raft_mail *mail = mem_zalloc(sizeof(*mail));
+    mail->mail.kind = kind;
+    return mail;
+}
+
+static void raft_mail_free(struct raft_mail *mail)
+{
+    switch ((enum raft_mail_kind)mail->mail.kind) {
+    case RAFT_MAIL_PROPOSE:
+        op_unref(mail->propose.op);
+        command_free(mail->propose.cmd);
+        break;
+    case RAFT_MAIL_BARRIER:
+        op_unref(mail->barrier);
+        break;
+    case RAFT_MAIL_MESSAGE:
+        raft_message_release(&mail->message.message);
+        break;
+    case RAFT_MAIL_APPLIED:
+        if (mail->applied.has_message)
+            raft_message_release(&mail->applied.message);
+        free(mail->applied.seqs);
+        break;
+    case RAFT_MAIL_UNREACHABLE:
+    case RAFT_MAIL_STOP:
+        break;
+    }
+    free(mail);
+}
+
+/* --- the thread --- */
+
+static void raft_worker_handle(struct raft_worker *worker, struct raft_mail *mail)
+{
+    struct peer *peer = worker->peer;
+    switch ((enum raft_mail_kind)mail->mail.kind) {
+    case RAFT_MAIL_PROPOSE:
+        atomic_fetch_sub(&worker->command_bytes, mail->propose.bytes);
+        if (!op_is_claimed(mail->propose.op))
+            peer_propose(peer, mail->propose.op, &mail->propose.cmd);
+        break;
+    case RAFT_MAIL_BARRIER:
+        peer_barrier(peer, mail->barrier);
+        break;
+    case RAFT_MAIL_MESSAGE:
+        atomic_fetch_sub(&worker->message_bytes, mail->message.bytes);
+        peer_step(peer, &mail->message.envelope, &mail->message.message);
+        break;
+    case RAFT_MAIL_APPLIED:
+        peer_applied(peer, mail->applied.has_message ? &mail->applied.message : NULL,
+                     mail->applied.seqs, mail->applied.seq_count);
+        break;
+    case RAFT_MAIL_UNREACHABLE:
+        peer_unreachable(peer, mail->unreachable);
+        break;
+    case RAFT_MAIL_STOP:
+        worker->stopping = true;
+        break;
+    }
+    raft_mail_free(mail);
+}
+
+static void raft_worker_publish(struct raft_worker *worker)
+{
+    pthread_mutex_lock(&worker->status_lock);
+    peer_status(worker->peer, &worker->status);
+    pthread_mutex_unlock(&worker->status_lock);
+}
+
+/* Ticks that are due; returns when the next one is. */
+static uint64_t raft_worker_tick(struct raft_worker *worker, uint64_t next_ns)
+{
+    uint64_t tick_ns = worker->tick_ms * NS_PER_MS;
+    uint64_t now = clock_ns();
+    if (now < next_ns)
+        return next_ns;
+    if (now - next_ns > RAFT_WORKER_TICKS_BEHIND_MAX * tick_ns)
+        next_ns = now;
+    while (next_ns <= now) {
+        peer_tick(worker->peer);
+        next_ns += tick_ns;
+    }
+    return next_ns;
+}
+
+static void *raft_worker_run(void *arg)
+{
+    struct raft_worker *worker = arg;
+    uint64_t next_ns = clock_ns() + worker->tick_ms * NS_PER_MS;
+    uint64_t published_ns = next_ns;
+    peer_drive(worker->peer);
+    raft_worker_publish(worker);
+    while (!worker->stopping) {
+        uint64_t now = clock_ns();
+        uint64_t wait_ms = next_ns > now ? (next_ns - now) / NS_PER_MS + 1 : 0;
+        struct mail *mails = mailbox_take_all(worker->mailbox, wait_ms);
+        while (mails != NULL) {
+            struct mail *next = mails->next;
+            raft_worker_handle(worker, (struct raft_mail *)mails);
+            mails = next;
+        }
+        next_ns = raft_worker_tick(worker, next_ns);
+        peer_drive(worker->peer);
+        if (next_ns != published_ns) {
+            raft_worker_publish(worker);
+            published_ns = next_ns;
+        }
+    }
+    return NULL;
+}
+
+struct raft_worker *raft_worker_new(uint32_t tick_ms, const struct store_status *status)
+{
+    struct raft_worker *worker = mem_zalloc(sizeof(*worker));
+    worker->mailbox = mailbox_new(RAFT_WORKER_MAILS_MAX);
+    worker->tick_ms = tick_ms;
+    worker->status = *status;
+    pthread_mutex_init(&worker->status_lock, NULL);
+    return worker;
+}
+
+void raft_worker_free(struct raft_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    assert(!worker->started);
+    struct mail *mails = mailbox_take_all(worker->mailbox, 0);
+    while (mails != NULL) {
+        struct raft_mail *mail = (struct raft_mail *)mails;
+        mails = mails->next;
+        if (mail->mail.kind == RAFT_MAIL_PROPOSE)
+            op_fail(mail->propose.op, KE_SHUTDOWN);
+        else if (mail->mail.kind == RAFT_MAIL_BARRIER)
+            op_fail(mail->barrier, KE_SHUTDOWN);
+        raft_mail_free(mail);
+    }
+    peer_free(worker->peer);
+    mailbox_free(worker->mailbox);
+    pthread_mutex_destroy(&worker->status_lock);
+    free(worker);
+}
+
+void raft_worker_start(struct raft_worker *worker, struct peer **peer)
+{
+    assert(!worker->started);
+    worker->peer = *peer;
+    *peer = NULL;
+    worker->started = true;
+    thread_start(&worker->thread, "raft", raft_worker_run, worker);
+}
+
+void raft_worker_stop(struct raft_worker *worker)
+{
+    if (!worker->started)
+        return;
+    mailbox_put_always(worker->mailbox, &raft_mail_new(RAFT_MAIL_STOP)->mail);
+    pthread_join(worker->thread, NULL);
+    worker->started = false;
+}
+
+/* --- any thread --- */
+
+/* Room for `bytes` under `max` in `*used`, or false. */
+static bool raft_worker_reserve(atomic_size_t *used, size_t bytes, size_t max)
+{
+    if (atomic_fetch_add(used, bytes) + bytes <= max)
+        return true;
+    atomic_fetch_sub(used, bytes);
+    return false;
+}
+
+void raft_worker_propose(struct raft_worker *worker, struct op *op, struct command **cmd)
+{
+    struct command *taken = *cmd;
+    *cmd = NULL;
+    size_t bytes;
+    command_bytes(taken, &bytes);
+    if (bytes > COMMAND_BYTES_MAX) {
+        command_free(taken);
+        op_fail(op, KE_TOO_LARGE);
+        return;
+    }
+    if (!raft_worker_reserve(&worker->command_bytes, bytes, RAFT_WORKER_COMMAND_BYTES_MAX)) {
+        command_free(taken);
+        op_fail(op, KE_BUSY);
+        return;
+    }
+    struct raft_mail *mail = raft_mail_new(RAFT_MAIL_PROPOSE);
+    op_ref(op);
+    mail->propose.op = op;
+    mail->propose.cmd = taken;
+    mail->propose.bytes = bytes;
+    if (!mailbox_put(worker->mailbox, &mail->mail)) {
+        atomic_fetch_sub(&worker->command_bytes, bytes);
+        op_fail(op, KE_BUSY);
+        raft_mail_free(mail);
+    }
+}
+
+void raft_worker_barrier(struct raft_worker *worker, struct op *op)
+{
+    struct raft_mail *mail = raft_mail_new(RAFT_MAIL_BARRIER);
+    op_ref(op);
+    mail->barrier = op;
+    if (!mailbox_put(worker->mailbox, &mail->mail)) {
+        op_fail(op, KE_BUSY);
+        raft_mail_free(mail);
+    }
+}
+
+static size_t raft_worker_message_bytes(const struct raft_message *message)
+{
+    size_t bytes = sizeof(*message);
+    for (size_t i = 0; i < message->entry_count; i++)
+        bytes += sizeof(struct raft_entry) + message->entries[i]->size;
+    return bytes;
+}
+
+void raft_worker_deliver(struct raft_worker *worker, const struct wire_envelope *envelope,
+                         struct raft_message *message)
+{
+    struct raft_mail *mail = raft_mail_new(RAFT_MAIL_MESSAGE);
+    mail->message.envelope = *envelope;
+    mail->message.bytes = raft_worker_message_bytes(message);
+    raft_message_move(&mail->message.message, message);
+    size_t bytes = mail->message.bytes;
+    if (!raft_worker_reserve(&worker->message_bytes, bytes, RAFT_WORKER_MESSAGE_BYTES_MAX)) {
+        raft_mail_free(mail);
+        return;
+    }
+    if (!mailbox_put(worker->mailbox, &mail->mail)) {
+        atomic_fetch_sub(&worker->message_bytes, bytes);
+        raft_mail_free(mail);
+    }
+}
+
+void raft_worker_unreachable(struct raft_worker *worker, uint64_t store_id)
+{
+    struct raft_mail *mail = raft_mail_new(RAFT_MAIL_UNREACHABLE);
+    mail->unreachable = store_id;
+    if (!mailbox_put(worker->mailbox, &mail->mail))
+        raft_mail_free(mail);
+}
+
+void raft_worker_applied(void *ctx, struct raft_message *message, const uint64_t *seqs,
+                         size_t seq_count)
+{
+    struct raft_worker *worker = ctx;
+    struct raft_mail *mail = raft_mail_new(RAFT_MAIL_APPLIED);
+    if (message != NULL) {
+        mail->applied.has_message = true;
+        raft_message_move(&mail->applied.message, message);
+    }
+    if (seq_count > 0) {
+        mail->applied.seqs = mem_dup(seqs, seq_count * sizeof(*seqs));
+        mail->applied.seq_count = seq_count;
+    }
+    mailbox_put_always(worker->mailbox, &mail->mail);
+}
+
+void raft_worker_status(struct raft_worker *worker, struct store_status *ret_status)
+{
+    pthread_mutex_lock(&worker->status_lock);
+    *ret_status = worker->status;
+    pthread_mutex_unlock(&worker->status_lock);
+}

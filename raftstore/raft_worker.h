@@ -1,0 +1,50 @@
+/* The raft thread: owns every peer of the store, turns its mailbox and the clock
+ * into calls of peer.h, and publishes the status.
+ *
+ * One turn takes everything that has arrived, so that what waited while the last
+ * write was synced shares the next one.
+ */
+#ifndef KEELFS_RAFTSTORE_RAFT_WORKER_H
+#define KEELFS_RAFTSTORE_RAFT_WORKER_H
+
+#include "raftstore/command.h"
+#include "raftstore/op.h"
+#include "raftstore/peer.h"
+#include "raftstore/store.h"
+#include "raftstore/wire.h"
+
+#include <stdbool.h>
+
+/* Waiting for the thread; past these, clients are refused and messages of
+ * other members dropped. */
+#define RAFT_WORKER_MAILS_MAX         65536
+#define RAFT_WORKER_COMMAND_BYTES_MAX (64u << 20)
+#define RAFT_WORKER_MESSAGE_BYTES_MAX (64u << 20)
+
+struct raft_worker;
+
+/* Members, ids and names of `status` are kept as given; the rest is filled in
+ * as things go. */
+struct raft_worker *raft_worker_new(uint32_t tick_ms, const struct store_status *status);
+/* NULL is fine; stopped or never started. Ends what still waits with KE_SHUTDOWN. */
+void raft_worker_free(struct raft_worker *worker);
+
+/* `*peer` is taken. */
+void raft_worker_start(struct raft_worker *worker, struct peer **peer);
+void raft_worker_stop(struct raft_worker *worker);
+
+/* --- any thread --- */
+
+/* `*cmd` is taken. */
+void raft_worker_propose(struct raft_worker *worker, struct op *op, struct command **cmd);
+void raft_worker_barrier(struct raft_worker *worker, struct op *op);
+/* `*message` is taken. */
+void raft_worker_deliver(struct raft_worker *worker, const struct wire_envelope *envelope,
+                         struct raft_message *message);
+void raft_worker_unreachable(struct raft_worker *worker, uint64_t store_id);
+/* apply_report_fn, with the worker as its context. */
+void raft_worker_applied(void *worker, struct raft_message *message, const uint64_t *seqs,
+                         size_t seq_count);
+void raft_worker_status(struct raft_worker *worker, struct store_status *ret_status);
+
+#endif

@@ -1,0 +1,75 @@
+/* The persisted states of a store and its regions as plain structs, and their
+ * rows (raft_serverpb messages under the keys of keys.h).
+ *
+ * Loading: KE_NOT_FOUND when the row is absent, KE_CORRUPT when it does not
+ * parse. Saving puts a row into a batch.
+ */
+#ifndef KEELFS_RAFTSTORE_STATES_H
+#define KEELFS_RAFTSTORE_STATES_H
+
+#include "raft/raft.h"
+#include "raftstore/engine.h"
+#include "raftstore/err.h"
+#include "raftstore/store.h"
+
+#include <stdint.h>
+
+/* A fresh region starts behind this entry, which no log holds. */
+#define RAFT_INIT_LOG_INDEX 5
+#define RAFT_INIT_LOG_TERM  5
+
+/* RaftLocalState, instance raft: written with every append. */
+struct raft_local_state {
+    struct raft_hard_state hard_state;
+    uint64_t last_index;
+    uint64_t last_term;
+};
+int raft_local_state_load(struct engine *raft, uint64_t region_id,
+                          struct raft_local_state *ret_state, struct err *e);
+void raft_local_state_save(struct engine *raft, struct engine_batch *batch, uint64_t region_id,
+                           const struct raft_local_state *state);
+
+/* RaftApplyState, instance kv: written with the data it describes. */
+struct apply_state {
+    uint64_t applied_index;
+    uint64_t applied_term;
+    uint64_t truncated_index; /* the log begins behind it */
+    uint64_t truncated_term;
+    uint64_t revision;
+};
+int apply_state_load(struct engine *kv, uint64_t region_id, struct apply_state *ret_state,
+                     struct err *e);
+void apply_state_save(struct engine *kv, struct engine_batch *batch, uint64_t region_id,
+                      const struct apply_state *state);
+
+/* RegionLocalState of a peer in state Normal, instance kv. */
+struct region {
+    uint64_t id;
+    uint64_t conf_ver;
+    uint64_t version;
+    size_t peer_count;
+    struct region_peer {
+        uint64_t peer_id;
+        uint64_t store_id;
+    } peers[STORE_MEMBERS_MAX];
+};
+int region_load(struct engine *kv, uint64_t region_id, struct region *ret_region, struct err *e);
+void region_save(struct engine *kv, struct engine_batch *batch, const struct region *region);
+const struct region_peer *region_find_peer(const struct region *region, uint64_t peer_id);
+
+/* StoreIdent, instance kv: who the data directory belongs to. */
+struct store_ident {
+    uint64_t cluster_id;
+    uint64_t store_id;
+    uint64_t incarnation; /* starts of this store so far */
+    char name[STORE_NAME_MAX + 1];
+};
+int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct err *e);
+void store_ident_save(struct engine *kv, struct engine_batch *batch,
+                      const struct store_ident *ident);
+
+/* metapb.Store rows, instance kv: the members and where they are reached. */
+int members_load(struct engine *kv, struct store_member *members, size_t *ret_count, struct err *e);
+void member_save(struct engine *kv, struct engine_batch *batch, const struct store_member *member);
+
+#endif
