@@ -1,5 +1,6 @@
 # The replicated state machine and what it stands on.
 set(STATE_MACHINE_SOURCES
+  engine.c
   err.c
   keys.c
   log.c

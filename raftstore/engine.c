@@ -1,0 +1,602 @@
+#include "raftstore/engine.h"
+
+#include "raftstore/log.h"
+#include "raftstore/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <rocksdb/c.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct engine {
+    char *dir;
+    rocksdb_t *db;
+    size_t cf_count;
+    rocksdb_column_family_handle_t *cfs[CF_COUNT];
+    /* Of every read at the latest state and of every write; never changed after
+     * open, so shared by all threads. */
+    rocksdb_readoptions_t *read_options;
+    rocksdb_writeoptions_t *write_options;
+    rocksdb_writeoptions_t *write_sync_options;
+};
+
+struct engine_snapshot {
+    const rocksdb_snapshot_t *snapshot;
+    rocksdb_readoptions_t *read_options;
+};
+
+/* Exactly one of the two is set. */
+struct engine_batch {
+    rocksdb_writebatch_t *plain;
+    rocksdb_writebatch_wi_t *indexed;
+};
+
+struct engine_iterator {
+    rocksdb_iterator_t *rocks;
+    rocksdb_readoptions_t *read_options;
+    struct bytes to;
+};
+
+static const char *const cf_names[CF_COUNT] = {"default", "attr", "lock", "write", "meta"};
+
+/* --- errors --- */
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* What RocksDB says about a failure, as a code and, in `e` (may be NULL), in its
+ * words. The one place that frees its error strings. */
+static int take_error(char **error, struct err *e)
+{
+    int code = starts_with(*error, "Corruption") ? KE_CORRUPT : KE_IO;
+
+    err_set(e, code, "%s", *error);
+    rocksdb_free(*error);
+    *error = NULL;
+    return code;
+}
+
+/* --- open and close --- */
+
+/* What differs between the two instances. Together with the caches below an
+ * instance stays under 64 MiB, whatever the number of files. */
+struct tuning {
+    size_t cf_count;
+    size_t block_cache_bytes;
+    const char *options;
+};
+
+static const struct tuning tunings[] = {
+    [ENGINE_RAFT] =
+        {
+            .cf_count = 1,
+            .block_cache_bytes = 8u << 20,
+            /* The log is the node's promise: an entry that was acknowledged must
+             * not vanish. Recovery accepts a write-ahead log that ends in the
+             * middle of a record, which is what a power cut during an append
+             * leaves and nobody was told of; a bad checksum anywhere fails the
+             * open instead of silently dropping all that follows it, as RocksDB's
+             * default would. What it cannot see, a whole tail that is gone, is
+             * found by comparing the log with RaftLocalState. */
+            .options = "wal_recovery_mode=kTolerateCorruptedTailRecords;"
+                       "write_buffer_size=8M;max_write_buffer_number=3;",
+        },
+    [ENGINE_KV] =
+        {
+            .cf_count = CF_COUNT,
+            .block_cache_bytes = 32u << 20,
+            /* Written without fsync, so after a power cut its write-ahead log may
+             * be damaged anywhere. What is before the damage is a state this node
+             * was in; the raft log replays the rest. */
+            .options = "wal_recovery_mode=kPointInTimeRecovery;"
+                       "write_buffer_size=8M;max_write_buffer_number=3;"
+                       "db_write_buffer_size=24M;max_total_wal_size=96M;wal_bytes_per_sync=1M;"
+                       /* Most lookups of a new name find nothing. */
+                       "memtable_whole_key_filtering=true;"
+                       "memtable_prefix_bloom_size_ratio=0.02;",
+        },
+};
+
+static const char common_options[] = "create_if_missing=true;"
+                                     "create_missing_column_families=true;"
+                                     "paranoid_checks=true;"
+                                     "compression=kLZ4Compression;"
+                                     "max_open_files=256;"
+                                     "max_background_jobs=2;"
+                                     "bytes_per_sync=1M;"
+                                     "target_file_size_base=16M;"
+                                     "max_bytes_for_level_base=64M;"
+                                     "level_compaction_dynamic_level_bytes=true;"
+                                     "max_manifest_file_size=4M;"
+                                     "manifest_preallocation_size=64K;"
+                                     "info_log_level=WARN_LEVEL;"
+                                     "max_log_file_size=1M;"
+                                     "keep_log_file_num=4;"
+                                     "stats_dump_period_sec=0;"
+                                     "stats_persist_period_sec=0;";
+
+/* Bits of a Bloom filter for each key: one lookup in a hundred that should find
+ * nothing reads a block. */
+#define BLOOM_BITS 10.0
+
+static int apply_options(rocksdb_options_t **options, const char *text, struct err *e)
+{
+    rocksdb_options_t *next = rocksdb_options_create();
+    char *error = NULL;
+
+    rocksdb_get_options_from_string(*options, text, next, &error);
+    rocksdb_options_destroy(*options);
+    *options = next;
+    return error != NULL ? take_error(&error, e) : 0;
+}
+
+static int make_options(const struct tuning *tuning, rocksdb_options_t **ret_options, struct err *e)
+{
+    rocksdb_options_t *options = rocksdb_options_create();
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru(tuning->block_cache_bytes);
+    int code = apply_options(&options, common_options, e);
+
+    if (code == 0) {
+        code = apply_options(&options, tuning->options, e);
+    }
+    rocksdb_block_based_options_set_block_cache(table, cache);
+    rocksdb_block_based_options_set_filter_policy(
+        table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+    /* Charged to the cache, so that a million files cost no more than a few. */
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
+    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
+    rocksdb_block_based_options_set_format_version(table, 5);
+    rocksdb_options_set_block_based_table_factory(options, table);
+    rocksdb_block_based_options_destroy(table);
+    rocksdb_cache_destroy(cache);
+    if (code != 0) {
+        rocksdb_options_destroy(options);
+        return code;
+    }
+    *ret_options = options;
+    return 0;
+}
+
+/* Makes the last component of `dir`, durably. */
+static int make_dir(const char *dir, struct err *e)
+{
+    char *parent;
+    char *slash;
+    int fd;
+    int code = 0;
+
+    if (mkdir(dir, 0700) != 0) {
+        return errno == EEXIST
+                   ? 0
+                   : err_set(e, KE_IO, "cannot make directory %s: %s", dir, strerror(errno));
+    }
+    parent = mem_strdup(dir);
+    slash = strrchr(parent, '/');
+    if (slash != NULL) {
+        slash[slash == parent ? 1 : 0] = '\0';
+    }
+    fd = open(slash != NULL ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        code = err_set(e, KE_IO, "cannot sync the directory above %s: %s", dir, strerror(errno));
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    free(parent);
+    return code;
+}
+
+static int check_dir(const char *dir, struct err *e)
+{
+    int code = make_dir(dir, e);
+
+    if (code != 0) {
+        return code;
+    }
+    if (access(dir, R_OK | W_OK | X_OK) != 0) {
+        return err_set(e, KE_IO, "cannot use data directory %s: %s", dir, strerror(errno));
+    }
+    return 0;
+}
+
+static int explain_open_error(const char *dir, char **error, struct err *e)
+{
+    /* RocksDB has no code for it; every way to say it names the lock file. */
+    bool locked = strstr(*error, "/LOCK") != NULL && strstr(*error, "lock") != NULL;
+    int code = take_error(error, e);
+
+    if (locked) {
+        return err_set(e, KE_IO, "data directory %s is in use by another process", dir);
+    }
+    if (code == KE_CORRUPT) {
+        return err_wrap(e, code, "data directory %s is damaged", dir);
+    }
+    return err_wrap(e, code, "cannot open data directory %s", dir);
+}
+
+static int open_db(struct engine *engine, const rocksdb_options_t *options, struct err *e)
+{
+    const rocksdb_options_t *cf_options[CF_COUNT];
+    char *error = NULL;
+
+    for (size_t i = 0; i < engine->cf_count; i++) {
+        cf_options[i] = options;
+    }
+    engine->db = rocksdb_open_column_families(options, engine->dir, (int)engine->cf_count, cf_names,
+                                              cf_options, engine->cfs, &error);
+    if (error != NULL) {
+        engine->db = NULL;
+        return explain_open_error(engine->dir, &error, e);
+    }
+    return 0;
+}
+
+int engine_open(const char *dir, enum engine_kind kind, struct engine **ret_engine, struct err *e)
+{
+    const struct tuning *tuning = &tunings[kind];
+    rocksdb_options_t *options = NULL;
+    struct engine *engine;
+    int code = check_dir(dir, e);
+
+    if (code != 0) {
+        return code;
+    }
+    code = make_options(tuning, &options, e);
+    if (code != 0) {
+        return code;
+    }
+    engine = mem_zalloc(sizeof *engine);
+    engine->dir = mem_strdup(dir);
+    engine->cf_count = tuning->cf_count;
+    engine->read_options = rocksdb_readoptions_create();
+    engine->write_options = rocksdb_writeoptions_create();
+    engine->write_sync_options = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(engine->write_sync_options, 1);
+    code = open_db(engine, options, e);
+    rocksdb_options_destroy(options);
+    if (code != 0) {
+        engine_close(engine);
+        return code;
+    }
+    *ret_engine = engine;
+    return 0;
+}
+
+void engine_close(struct engine *engine)
+{
+    if (engine == NULL) {
+        return;
+    }
+    if (engine->db != NULL) {
+        for (size_t i = 0; i < engine->cf_count; i++) {
+            rocksdb_column_family_handle_destroy(engine->cfs[i]);
+        }
+        rocksdb_close(engine->db);
+    }
+    rocksdb_readoptions_destroy(engine->read_options);
+    rocksdb_writeoptions_destroy(engine->write_options);
+    rocksdb_writeoptions_destroy(engine->write_sync_options);
+    free(engine->dir);
+    free(engine);
+}
+
+static rocksdb_column_family_handle_t *handle(const struct engine *engine, enum engine_cf cf)
+{
+    assert(cf < engine->cf_count);
+    return engine->cfs[cf];
+}
+
+/* --- reads --- */
+
+static const char *chars(struct bytes bytes)
+{
+    return (const char *)bytes.data;
+}
+
+int engine_get(struct engine *engine, const struct engine_snapshot *snapshot, enum engine_cf cf,
+               struct bytes key, uint8_t **ret_value, size_t *ret_size)
+{
+    const rocksdb_readoptions_t *options =
+        snapshot != NULL ? snapshot->read_options : engine->read_options;
+    char *error = NULL;
+    rocksdb_pinnableslice_t *pinned = rocksdb_get_pinned_cf(engine->db, options, handle(engine, cf),
+                                                            chars(key), key.size, &error);
+    const char *value;
+    size_t size;
+
+    if (error != NULL) {
+        return take_error(&error, NULL);
+    }
+    if (pinned == NULL) {
+        return KE_NOT_FOUND;
+    }
+    value = rocksdb_pinnableslice_value(pinned, &size);
+    *ret_value = mem_dup(value, size);
+    *ret_size = size;
+    rocksdb_pinnableslice_destroy(pinned);
+    return 0;
+}
+
+const struct engine_snapshot *engine_snapshot_new(struct engine *engine)
+{
+    struct engine_snapshot *snapshot = mem_alloc(sizeof *snapshot);
+
+    snapshot->snapshot = rocksdb_create_snapshot(engine->db);
+    snapshot->read_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_snapshot(snapshot->read_options, snapshot->snapshot);
+    return snapshot;
+}
+
+void engine_snapshot_free(struct engine *engine, const struct engine_snapshot *snapshot)
+{
+    if (snapshot == NULL) {
+        return;
+    }
+    rocksdb_readoptions_destroy(snapshot->read_options);
+    rocksdb_release_snapshot(engine->db, snapshot->snapshot);
+    free((void *)snapshot);
+}
+
+/* --- batches --- */
+
+struct engine_batch *engine_batch_new(bool indexed)
+{
+    struct engine_batch *batch = mem_zalloc(sizeof *batch);
+
+    if (indexed) {
+        /* The second argument: one index entry a key, the latest, which is what
+         * iterating over batch and engine together needs. */
+        batch->indexed = rocksdb_writebatch_wi_create(0, 1);
+    } else {
+        batch->plain = rocksdb_writebatch_create();
+    }
+    return batch;
+}
+
+void engine_batch_free(struct engine_batch *batch)
+{
+    if (batch == NULL) {
+        return;
+    }
+    if (batch->indexed != NULL) {
+        rocksdb_writebatch_wi_destroy(batch->indexed);
+    } else {
+        rocksdb_writebatch_destroy(batch->plain);
+    }
+    free(batch);
+}
+
+void engine_batch_clear(struct engine_batch *batch)
+{
+    if (batch->indexed != NULL) {
+        rocksdb_writebatch_wi_clear(batch->indexed);
+    } else {
+        rocksdb_writebatch_clear(batch->plain);
+    }
+}
+
+size_t engine_batch_bytes(const struct engine_batch *batch)
+{
+    size_t size;
+
+    if (batch->indexed != NULL) {
+        (void)rocksdb_writebatch_wi_data(batch->indexed, &size);
+    } else {
+        (void)rocksdb_writebatch_data(batch->plain, &size);
+    }
+    return size;
+}
+
+void engine_batch_put(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
+                      struct bytes key, struct bytes value)
+{
+    if (batch->indexed != NULL) {
+        rocksdb_writebatch_wi_put_cf(batch->indexed, handle(engine, cf), chars(key), key.size,
+                                     chars(value), value.size);
+    } else {
+        rocksdb_writebatch_put_cf(batch->plain, handle(engine, cf), chars(key), key.size,
+                                  chars(value), value.size);
+    }
+}
+
+void engine_batch_delete(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
+                         struct bytes key)
+{
+    if (batch->indexed != NULL) {
+        rocksdb_writebatch_wi_delete_cf(batch->indexed, handle(engine, cf), chars(key), key.size);
+    } else {
+        rocksdb_writebatch_delete_cf(batch->plain, handle(engine, cf), chars(key), key.size);
+    }
+}
+
+void engine_batch_delete_range(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
+                               struct bytes from, struct bytes to)
+{
+    assert(batch->plain != NULL);
+    rocksdb_writebatch_delete_range_cf(batch->plain, handle(engine, cf), chars(from), from.size,
+                                       chars(to), to.size);
+}
+
+void engine_batch_set_save_point(struct engine_batch *batch)
+{
+    assert(batch->indexed != NULL);
+    rocksdb_writebatch_wi_set_save_point(batch->indexed);
+}
+
+void engine_batch_rollback(struct engine_batch *batch)
+{
+    char *error = NULL;
+
+    assert(batch->indexed != NULL);
+    rocksdb_writebatch_wi_rollback_to_save_point(batch->indexed, &error);
+    /* Only a rollback without a save point fails. */
+    assert(error == NULL);
+}
+
+int engine_batch_get(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
+                     struct bytes key, uint8_t **ret_value, size_t *ret_size)
+{
+    char *error = NULL;
+    char *value;
+    size_t size;
+
+    assert(batch->indexed != NULL);
+    value = rocksdb_writebatch_wi_get_from_batch_and_db_cf(batch->indexed, engine->db,
+                                                           engine->read_options, handle(engine, cf),
+                                                           chars(key), key.size, &size, &error);
+    if (error != NULL) {
+        return take_error(&error, NULL);
+    }
+    if (value == NULL) {
+        return KE_NOT_FOUND;
+    }
+    *ret_value = (uint8_t *)value;
+    *ret_size = size;
+    return 0;
+}
+
+void engine_write(struct engine *engine, struct engine_batch *batch, bool sync)
+{
+    const rocksdb_writeoptions_t *options =
+        sync ? engine->write_sync_options : engine->write_options;
+    char *error = NULL;
+
+    if (batch->indexed != NULL) {
+        rocksdb_write_writebatch_wi(engine->db, options, batch->indexed, &error);
+    } else {
+        rocksdb_write(engine->db, options, batch->plain, &error);
+    }
+    if (error != NULL) {
+        struct err e;
+
+        take_error(&error, &e);
+        log_fatal("cannot write to %s: %s; stopping, since what is on the disk is unknown now",
+                  engine->dir, e.text);
+    }
+}
+
+/* --- iterators --- */
+
+struct engine_iterator *engine_iterator_new(struct engine *engine,
+                                            const struct engine_snapshot *snapshot,
+                                            struct engine_batch *batch, enum engine_cf cf,
+                                            struct bytes to)
+{
+    struct engine_iterator *it = mem_alloc(sizeof *it);
+
+    assert(batch == NULL || batch->indexed != NULL);
+    it->to = to;
+    it->read_options = rocksdb_readoptions_create();
+    if (snapshot != NULL) {
+        rocksdb_readoptions_set_snapshot(it->read_options, snapshot->snapshot);
+    }
+    if (to.size > 0) {
+        rocksdb_readoptions_set_iterate_upper_bound(it->read_options, chars(to), to.size);
+    }
+    it->rocks = rocksdb_create_iterator_cf(engine->db, it->read_options, handle(engine, cf));
+    if (batch != NULL) {
+        /* Takes the iterator it is given. */
+        it->rocks = rocksdb_writebatch_wi_create_iterator_with_base_cf(batch->indexed, it->rocks,
+                                                                       handle(engine, cf));
+    }
+    return it;
+}
+
+void engine_iterator_seek(struct engine_iterator *it, struct bytes key)
+{
+    rocksdb_iter_seek(it->rocks, chars(key), key.size);
+}
+
+static int compare(struct bytes a, struct bytes b)
+{
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = common > 0 ? memcmp(a.data, b.data, common) : 0;
+
+    if (order != 0) {
+        return order;
+    }
+    return a.size < b.size ? -1 : a.size > b.size;
+}
+
+bool engine_iterator_valid(const struct engine_iterator *it)
+{
+    if (!rocksdb_iter_valid(it->rocks)) {
+        return false;
+    }
+    /* RocksDB applies the bound to the engine's rows, not to the batch's. */
+    return it->to.size == 0 || compare(engine_iterator_key(it), it->to) < 0;
+}
+
+void engine_iterator_next(struct engine_iterator *it)
+{
+    rocksdb_iter_next(it->rocks);
+}
+
+struct bytes engine_iterator_key(const struct engine_iterator *it)
+{
+    size_t size;
+    const char *key = rocksdb_iter_key(it->rocks, &size);
+
+    return (struct bytes){.data = (const uint8_t *)key, .size = size};
+}
+
+struct bytes engine_iterator_value(const struct engine_iterator *it)
+{
+    size_t size;
+    const char *value = rocksdb_iter_value(it->rocks, &size);
+
+    return (struct bytes){.data = (const uint8_t *)value, .size = size};
+}
+
+int engine_iterator_status(const struct engine_iterator *it)
+{
+    char *error = NULL;
+
+    rocksdb_iter_get_error(it->rocks, &error);
+    return error != NULL ? take_error(&error, NULL) : 0;
+}
+
+void engine_iterator_free(struct engine_iterator *it)
+{
+    if (it == NULL) {
+        return;
+    }
+    rocksdb_iter_destroy(it->rocks);
+    rocksdb_readoptions_destroy(it->read_options);
+    free(it);
+}
+
+/* --- maintenance --- */
+
+int engine_flush(struct engine *engine, struct err *e)
+{
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    char *error = NULL;
+
+    rocksdb_flushoptions_set_wait(options, 1);
+    for (size_t i = 0; i < engine->cf_count && error == NULL; i++) {
+        rocksdb_flush_cf(engine->db, options, engine->cfs[i], &error);
+    }
+    rocksdb_flushoptions_destroy(options);
+    if (error != NULL) {
+        int code = take_error(&error, e);
+
+        return err_wrap(e, code, "cannot flush %s", engine->dir);
+    }
+    return 0;
+}
+
+uint64_t engine_property(struct engine *engine, enum engine_cf cf, const char *name)
+{
+    uint64_t value;
+
+    return rocksdb_property_int_cf(engine->db, handle(engine, cf), name, &value) == 0 ? value : 0;
+}
