@@ -16,7 +16,7 @@
 
 /* Commands of one session that may be outstanding: seq < floor + this. */
 #define SESSION_WINDOW_MAX 16384
-/* Stores with a session. Batches of more are skipped; session_remove() makes room. */
+/* Stores with a session: all that ever were members. Batches of more are skipped. */
 #define SESSION_COUNT_MAX 1024
 
 struct session_table;
@@ -35,9 +35,6 @@ bool session_begin_batch(struct session_table *table, uint64_t store_id, uint64_
 /* Whether `seq` of that session is still to be applied. False: applied before,
  * below the floor, or past the window. */
 bool session_admits(const struct session_table *table, uint64_t store_id, uint64_t seq);
-
-/* The store left the group for good: forgets its session. */
-void session_remove(struct session_table *table, uint64_t store_id);
 
 /* Notes that `seq` is applied with `code`. */
 void session_record(struct session_table *table, uint64_t store_id, uint64_t seq, int code);

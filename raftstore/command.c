@@ -1,0 +1,277 @@
+#include "raftstore/command.h"
+
+#include "raft_cmdpb.pb-c.h"
+#include "raftstore/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Protobuf messages of one type add up when their bytes are joined: each
+ * request or condition is packed as a RaftCmdRequest that holds nothing else and
+ * goes to the end of the body. The fields of which the last counts follow as the
+ * trailer, written anew with each change. */
+struct command {
+    uint8_t *bytes;
+    size_t body_size;
+    size_t size; /* body and trailer */
+    size_t room;
+    int64_t time_ns;
+    uint32_t uid;
+    uint32_t gid;
+};
+
+/* A key and a fixed64, two keys and two varints. */
+#define TRAILER_MAX 32
+
+static int64_t wall_clock_ns(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void reserve(struct command *cmd, size_t more)
+{
+    size_t needed = cmd->body_size + more + TRAILER_MAX;
+
+    if (needed > cmd->room) {
+        cmd->room = needed > 2 * cmd->room ? needed : 2 * cmd->room;
+        cmd->bytes = mem_realloc(cmd->bytes, cmd->room);
+    }
+}
+
+static void write_trailer(struct command *cmd)
+{
+    RaftCmdpb__RaftCmdRequest trailer = RAFT_CMDPB__RAFT_CMD_REQUEST__INIT;
+
+    trailer.time_ns = (uint64_t)cmd->time_ns;
+    trailer.uid = cmd->uid;
+    trailer.gid = cmd->gid;
+    cmd->size =
+        cmd->body_size + raft_cmdpb__raft_cmd_request__pack(&trailer, cmd->bytes + cmd->body_size);
+}
+
+static void append_part(struct command *cmd, const RaftCmdpb__RaftCmdRequest *part)
+{
+    reserve(cmd, raft_cmdpb__raft_cmd_request__get_packed_size(part));
+    cmd->body_size += raft_cmdpb__raft_cmd_request__pack(part, cmd->bytes + cmd->body_size);
+    write_trailer(cmd);
+}
+
+static void append_request(struct command *cmd, RaftCmdpb__Request *request)
+{
+    RaftCmdpb__RaftCmdRequest part = RAFT_CMDPB__RAFT_CMD_REQUEST__INIT;
+
+    part.n_requests = 1;
+    part.requests = &request;
+    append_part(cmd, &part);
+}
+
+/* For packing only, which does not write to it. */
+static ProtobufCBinaryData borrow(const void *data, size_t size)
+{
+    return (ProtobufCBinaryData){.data = (uint8_t *)data, .len = size};
+}
+
+static ProtobufCBinaryData borrow_text(const char *text)
+{
+    return borrow(text, strlen(text));
+}
+
+struct command *command_new(void)
+{
+    struct command *cmd = mem_zalloc(sizeof *cmd);
+
+    cmd->time_ns = wall_clock_ns();
+    cmd->uid = geteuid();
+    cmd->gid = getegid();
+    reserve(cmd, 0);
+    write_trailer(cmd);
+    return cmd;
+}
+
+void command_free(struct command *cmd)
+{
+    if (cmd != NULL) {
+        free(cmd->bytes);
+        free(cmd);
+    }
+}
+
+void command_set_time(struct command *cmd, int64_t time_ns)
+{
+    cmd->time_ns = time_ns;
+    write_trailer(cmd);
+}
+
+void command_set_owner(struct command *cmd, uint32_t uid, uint32_t gid)
+{
+    cmd->uid = uid;
+    cmd->gid = gid;
+    write_trailer(cmd);
+}
+
+const void *command_bytes(const struct command *cmd, size_t *ret_size)
+{
+    *ret_size = cmd->size;
+    return cmd->bytes;
+}
+
+/* --- conditions --- */
+
+static void append_condition(struct command *cmd, Keelfspb__Condition__Kind kind, const char *path,
+                             uint64_t value)
+{
+    RaftCmdpb__RaftCmdRequest part = RAFT_CMDPB__RAFT_CMD_REQUEST__INIT;
+    Keelfspb__Condition condition = KEELFSPB__CONDITION__INIT;
+    Keelfspb__Condition *conditions = &condition;
+
+    condition.kind = kind;
+    condition.path = borrow_text(path);
+    condition.value = value;
+    part.n_conditions = 1;
+    part.conditions = &conditions;
+    append_part(cmd, &part);
+}
+
+void command_require_absent(struct command *cmd, const char *path)
+{
+    append_condition(cmd, KEELFSPB__CONDITION__KIND__Absent, path, 0);
+}
+
+void command_require_exists(struct command *cmd, const char *path)
+{
+    append_condition(cmd, KEELFSPB__CONDITION__KIND__Exists, path, 0);
+}
+
+void command_require_version(struct command *cmd, const char *path, uint64_t version)
+{
+    append_condition(cmd, KEELFSPB__CONDITION__KIND__Version, path, version);
+}
+
+void command_require_id(struct command *cmd, const char *path, uint64_t id)
+{
+    append_condition(cmd, KEELFSPB__CONDITION__KIND__Id, path, id);
+}
+
+/* --- requests --- */
+
+void command_put(struct command *cmd, const char *cf, const void *key, size_t key_size,
+                 const void *value, size_t value_size)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    RaftCmdpb__PutRequest put = RAFT_CMDPB__PUT_REQUEST__INIT;
+
+    put.cf = (char *)cf;
+    put.key = borrow(key, key_size);
+    put.value = borrow(value, value_size);
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Put;
+    request.put = &put;
+    append_request(cmd, &request);
+}
+
+void command_delete(struct command *cmd, const char *cf, const void *key, size_t key_size)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    RaftCmdpb__DeleteRequest delete = RAFT_CMDPB__DELETE_REQUEST__INIT;
+
+    delete.cf = (char *)cf;
+    delete.key = borrow(key, key_size);
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Delete;
+    request.delete_ = &delete;
+    append_request(cmd, &request);
+}
+
+void command_create(struct command *cmd, const struct command_create *create)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    Keelfspb__CreateRequest body = KEELFSPB__CREATE_REQUEST__INIT;
+
+    body.path = borrow_text(create->path);
+    body.type = (Keelfspb__FileType)create->type;
+    body.mode = create->mode;
+    body.uid = create->uid;
+    body.gid = create->gid;
+    if (create->target != NULL) {
+        body.target = borrow_text(create->target);
+    }
+    body.exclusive = create->exclusive;
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Create;
+    request.create = &body;
+    append_request(cmd, &request);
+}
+
+void command_write(struct command *cmd, const struct command_write *write)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    Keelfspb__WriteRequest body = KEELFSPB__WRITE_REQUEST__INIT;
+    Keelfspb__Extent *extents = mem_alloc(write->extent_count * sizeof *extents);
+    Keelfspb__Extent **pointers = mem_alloc(write->extent_count * sizeof *pointers);
+
+    for (size_t i = 0; i < write->extent_count; i++) {
+        keelfspb__extent__init(&extents[i]);
+        extents[i].offset = write->extents[i].offset;
+        extents[i].data = borrow(write->extents[i].data, write->extents[i].size);
+        pointers[i] = &extents[i];
+    }
+    body.path = borrow_text(write->path);
+    body.id = write->id;
+    body.truncate = write->truncate;
+    body.truncate_size = write->truncate_size;
+    body.n_extents = write->extent_count;
+    body.extents = pointers;
+    body.append = borrow(write->append, write->append_size);
+    body.clear_suid = write->clear_suid;
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Write;
+    request.write = &body;
+    append_request(cmd, &request);
+    free(pointers);
+    free(extents);
+}
+
+void command_set_attr(struct command *cmd, const struct command_set_attr *set)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    Keelfspb__SetAttrRequest body = KEELFSPB__SET_ATTR_REQUEST__INIT;
+
+    body.path = borrow_text(set->path);
+    body.id = set->id;
+    body.mask = set->mask;
+    body.mode = set->mode;
+    body.uid = set->uid;
+    body.gid = set->gid;
+    body.size = set->size;
+    body.atime_ns = set->atime_ns;
+    body.mtime_ns = set->mtime_ns;
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__SetAttr;
+    request.set_attr = &body;
+    append_request(cmd, &request);
+}
+
+void command_remove(struct command *cmd, const char *path, bool directory)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    Keelfspb__RemoveRequest body = KEELFSPB__REMOVE_REQUEST__INIT;
+
+    body.path = borrow_text(path);
+    body.directory = directory;
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Remove;
+    request.remove = &body;
+    append_request(cmd, &request);
+}
+
+void command_rename(struct command *cmd, const char *from, const char *to, bool no_replace)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    Keelfspb__RenameRequest body = KEELFSPB__RENAME_REQUEST__INIT;
+
+    body.from = borrow_text(from);
+    body.to = borrow_text(to);
+    body.no_replace = no_replace;
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Rename;
+    request.rename = &body;
+    append_request(cmd, &request);
+}
