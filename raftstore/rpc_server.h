@@ -1,5 +1,10 @@
 /* The node's gRPC server: tinykvpb.TinyKv for clients and peers, and
  * keelfspb.KeelFs for keelctl. Unknown methods are answered UNIMPLEMENTED.
+ *
+ * A request that is refused, for what it says or because there are too many, is
+ * answered with a gRPC status and a sentence (rpc_status.h). One whose caller
+ * goes away is cancelled in the store. The owner starts and stops; `deliver` runs
+ * on the server's threads.
  */
 #ifndef KEELFS_RAFTSTORE_RPC_SERVER_H
 #define KEELFS_RAFTSTORE_RPC_SERVER_H
@@ -28,6 +33,9 @@ struct rpc_server_config {
 /* Binds and serves. KE_IO when the address cannot be bound, saying which. */
 int rpc_server_start(const struct rpc_server_config *config, struct rpc_server **ret_server,
                      struct err *e);
+/* The port that was bound: of use when `listen` left the choice to the system with
+ * port 0. */
+int rpc_server_port(const struct rpc_server *server);
 /* No new calls; those under way are answered or cancelled. First half of the end:
  * call before the store's threads stop. */
 void rpc_server_stop(struct rpc_server *server);

@@ -1,0 +1,579 @@
+#include "raftstore/transport.h"
+
+#include "raftstore/log.h"
+#include "raftstore/memory.h"
+#include "raftstore/op.h"
+#include "raftstore/rpc_base.h"
+#include "raftstore/rpc_queue.h"
+#include "raftstore/thread.h"
+
+#include <assert.h>
+#include <grpc/byte_buffer.h>
+#include <grpc/slice.h>
+#include <grpc/support/alloc.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRANSPORT_METHOD    "/tinykvpb.TinyKv/Raft"
+#define TRANSPORT_PEERS_MAX RAFT_MEMBERS_MAX
+
+/* Wait before a stream is opened again: doubles from the first to the second. */
+#define RETRY_MIN_MS 100
+#define RETRY_MAX_MS 500
+/* After so many failures in a row gRPC forgets how long it meant to wait before
+ * it looks the name up again, which grows to minutes. */
+#define RETRY_RESOLVE_EVERY 4
+#define NS_PER_MS           1000000ull
+
+#define ID_TEXT_MAX     24
+#define REASON_TEXT_MAX 256
+
+/* Messages on their way, oldest first: a ring of packed messages. */
+struct send_queue {
+    grpc_byte_buffer *slots[TRANSPORT_QUEUE_MESSAGES_MAX];
+    size_t head;
+    size_t count;
+    size_t bytes;
+};
+
+/* One call to a peer, from its first batch to the end of its last. A stream that
+ * ended is never used again: the peer gets a new one. All fields are guarded by
+ * the peer's lock; gRPC writes the results it was given before `run`. */
+struct stream {
+    struct transport_peer *peer;
+    grpc_call *call;
+    unsigned batches; /* under way; the last one to end frees the stream */
+    bool connected;   /* has a connection: messages may be sent */
+
+    struct rpc_event on_connected;
+    struct rpc_event on_accepted;
+    struct rpc_event on_answered;
+    struct rpc_event on_sent;
+    struct rpc_event on_ended;
+
+    grpc_metadata_array initial_metadata;
+    grpc_metadata_array trailing_metadata;
+    grpc_byte_buffer *answer;
+    grpc_byte_buffer *sending; /* NULL: no message is being sent */
+    grpc_status_code status;
+    grpc_slice reason;
+};
+
+struct transport_peer {
+    struct transport *transport;
+    uint64_t store_id;
+
+    pthread_mutex_t lock; /* guards what follows */
+    char *address;
+    grpc_channel *channel;
+    struct stream *stream; /* NULL: none; opened again at `retry_ns` */
+    struct send_queue queue;
+    uint64_t retry_ns;
+    unsigned failures; /* in a row */
+    bool unreachable;  /* to be reported */
+    bool closing;
+    char reason[REASON_TEXT_MAX]; /* the failure logged last; "" after a success */
+};
+
+struct transport {
+    struct transport_config config;
+    grpc_completion_queue *queue;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* guards what follows; taken before a peer's */
+    struct transport_peer *peers[TRANSPORT_PEERS_MAX];
+    size_t peer_count;
+    struct rpc_wake wake;
+    struct rpc_event on_wake;
+    bool wake_posted;
+};
+
+/* ---- the queue ---- */
+
+static bool send_queue_fits(const struct send_queue *queue, size_t size)
+{
+    return queue->count < TRANSPORT_QUEUE_MESSAGES_MAX &&
+           queue->bytes + size <= TRANSPORT_QUEUE_BYTES_MAX;
+}
+
+static void send_queue_push(struct send_queue *queue, grpc_byte_buffer *message)
+{
+    queue->slots[(queue->head + queue->count) % TRANSPORT_QUEUE_MESSAGES_MAX] = message;
+    queue->count++;
+    queue->bytes += grpc_byte_buffer_length(message);
+}
+
+static grpc_byte_buffer *send_queue_pop(struct send_queue *queue)
+{
+    assert(queue->count > 0);
+    grpc_byte_buffer *message = queue->slots[queue->head];
+    queue->head = (queue->head + 1) % TRANSPORT_QUEUE_MESSAGES_MAX;
+    queue->count--;
+    queue->bytes -= grpc_byte_buffer_length(message);
+    return message;
+}
+
+static void send_queue_clear(struct send_queue *queue)
+{
+    while (queue->count > 0)
+        grpc_byte_buffer_destroy(send_queue_pop(queue));
+}
+
+/* ---- one stream ---- */
+
+static void stream_start(struct stream *stream, const grpc_op *op, struct rpc_event *event)
+{
+    stream->batches++;
+    rpc_queue_start(stream->call, op, 1, event);
+}
+
+/* Each event handler ends with this, the peer's lock held. */
+static void stream_batch_ended(struct stream *stream)
+{
+    assert(stream->batches > 0);
+    if (--stream->batches > 0)
+        return;
+    grpc_call_unref(stream->call);
+    grpc_metadata_array_destroy(&stream->initial_metadata);
+    grpc_metadata_array_destroy(&stream->trailing_metadata);
+    grpc_byte_buffer_destroy(stream->answer);
+    grpc_slice_unref(stream->reason);
+    free(stream);
+}
+
+/* Hands the oldest message to gRPC unless one is under way. All but the last of a
+ * burst only fill its buffer: one system call sends them together. */
+static void stream_send_next(struct stream *stream)
+{
+    struct send_queue *queue = &stream->peer->queue;
+    bool current = stream->peer->stream == stream;
+    if (!current || !stream->connected || stream->sending != NULL || queue->count == 0)
+        return;
+    stream->sending = send_queue_pop(queue);
+    grpc_op op = {
+        .op = GRPC_OP_SEND_MESSAGE,
+        .flags = queue->count > 0 ? GRPC_WRITE_BUFFER_HINT : 0,
+        .data.send_message.send_message = stream->sending,
+    };
+    stream_start(stream, &op, &stream->on_sent);
+}
+
+static void on_connected(struct rpc_event *event, bool ok)
+{
+    struct stream *stream = RPC_EVENT_OWNER(event, struct stream, on_connected);
+    struct transport_peer *peer = stream->peer;
+    pthread_mutex_lock(&peer->lock);
+    stream->connected = ok;
+    stream_send_next(stream);
+    stream_batch_ended(stream);
+    pthread_mutex_unlock(&peer->lock);
+}
+
+static bool metadata_has(const grpc_metadata_array *metadata, const char *key)
+{
+    for (size_t i = 0; i < metadata->count; i++) {
+        if (grpc_slice_str_cmp(metadata->metadata[i].key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A receiver that took the stream names itself; one that refuses does not. */
+static void on_accepted(struct rpc_event *event, bool ok)
+{
+    struct stream *stream = RPC_EVENT_OWNER(event, struct stream, on_accepted);
+    struct transport_peer *peer = stream->peer;
+    pthread_mutex_lock(&peer->lock);
+    bool current = peer->stream == stream;
+    if (ok && current && metadata_has(&stream->initial_metadata, TRANSPORT_METADATA_STORE)) {
+        log_info("connected to store %" PRIu64 " at %s", peer->store_id, peer->address);
+        peer->failures = 0;
+        peer->reason[0] = '\0';
+    }
+    stream_batch_ended(stream);
+    pthread_mutex_unlock(&peer->lock);
+}
+
+static void on_answered(struct rpc_event *event, bool ok)
+{
+    (void)ok;
+    struct stream *stream = RPC_EVENT_OWNER(event, struct stream, on_answered);
+    struct transport_peer *peer = stream->peer;
+    pthread_mutex_lock(&peer->lock);
+    stream_batch_ended(stream);
+    pthread_mutex_unlock(&peer->lock);
+}
+
+static void on_sent(struct rpc_event *event, bool ok)
+{
+    struct stream *stream = RPC_EVENT_OWNER(event, struct stream, on_sent);
+    struct transport_peer *peer = stream->peer;
+    pthread_mutex_lock(&peer->lock);
+    grpc_byte_buffer_destroy(stream->sending);
+    stream->sending = NULL;
+    /* After a failure only the status comes; it says why. */
+    stream->connected = stream->connected && ok;
+    stream_send_next(stream);
+    stream_batch_ended(stream);
+    pthread_mutex_unlock(&peer->lock);
+}
+
+/* Once a reason, not once a try. */
+static void peer_log_failure(struct transport_peer *peer, const struct stream *stream)
+{
+    char *text = grpc_slice_to_c_string(stream->reason);
+    if (strncmp(text, peer->reason, REASON_TEXT_MAX - 1) != 0) {
+        (void)snprintf(peer->reason, REASON_TEXT_MAX, "%s", text);
+        if (stream->status == GRPC_STATUS_UNAVAILABLE)
+            log_warn("no connection to store %" PRIu64 " at %s: %s; trying on", peer->store_id,
+                     peer->address, peer->reason);
+        else
+            log_error("store %" PRIu64 " at %s refuses messages: %s", peer->store_id, peer->address,
+                      peer->reason);
+    }
+    gpr_free(text);
+}
+
+static void peer_schedule_retry(struct transport_peer *peer)
+{
+    uint64_t wait_ms = RETRY_MIN_MS;
+    for (unsigned i = 0; i < peer->failures && wait_ms < RETRY_MAX_MS; i++)
+        wait_ms *= 2;
+    peer->failures++;
+    peer->retry_ns = clock_ns() + (wait_ms < RETRY_MAX_MS ? wait_ms : RETRY_MAX_MS) * NS_PER_MS;
+    if (peer->failures % RETRY_RESOLVE_EVERY == 0)
+        grpc_channel_reset_connect_backoff(peer->channel);
+}
+
+/* The end of the call, always: refused, broken, answered or cancelled. */
+static void on_ended(struct rpc_event *event, bool ok)
+{
+    (void)ok;
+    struct stream *stream = RPC_EVENT_OWNER(event, struct stream, on_ended);
+    struct transport_peer *peer = stream->peer;
+    pthread_mutex_lock(&peer->lock);
+    if (peer->stream == stream) {
+        peer->stream = NULL;
+        send_queue_clear(&peer->queue);
+        if (!peer->closing) {
+            peer_log_failure(peer, stream);
+            peer_schedule_retry(peer);
+            peer->unreachable = true;
+        }
+    }
+    stream_batch_ended(stream);
+    pthread_mutex_unlock(&peer->lock);
+}
+
+static struct stream *stream_new(struct transport_peer *peer)
+{
+    struct stream *stream = mem_zalloc(sizeof(*stream));
+    stream->peer = peer;
+    stream->on_connected.run = on_connected;
+    stream->on_accepted.run = on_accepted;
+    stream->on_answered.run = on_answered;
+    stream->on_sent.run = on_sent;
+    stream->on_ended.run = on_ended;
+    grpc_metadata_array_init(&stream->initial_metadata);
+    grpc_metadata_array_init(&stream->trailing_metadata);
+    stream->reason = grpc_empty_slice();
+    stream->call = grpc_channel_create_call(peer->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+                                            peer->transport->queue,
+                                            grpc_slice_from_static_string(TRANSPORT_METHOD), NULL,
+                                            gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    assert(stream->call != NULL);
+    return stream;
+}
+
+static grpc_metadata metadata_id(const char *key, uint64_t id)
+{
+    char text[ID_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "%" PRIu64, id);
+    return (grpc_metadata){.key = grpc_slice_from_static_string(key),
+                           .value = grpc_slice_from_copied_string(text)};
+}
+
+static void stream_start_connect(struct stream *stream)
+{
+    const struct transport_config *config = &stream->peer->transport->config;
+    grpc_metadata metadata[] = {
+        metadata_id(TRANSPORT_METADATA_CLUSTER, config->cluster_id),
+        metadata_id(TRANSPORT_METADATA_STORE, config->store_id),
+        metadata_id(TRANSPORT_METADATA_TO, stream->peer->store_id),
+    };
+    const size_t count = sizeof(metadata) / sizeof(metadata[0]);
+    grpc_op op = {
+        .op = GRPC_OP_SEND_INITIAL_METADATA,
+        .data.send_initial_metadata = {.count = count, .metadata = metadata},
+    };
+    stream_start(stream, &op, &stream->on_connected);
+    for (size_t i = 0; i < count; i++)
+        grpc_slice_unref(metadata[i].value);
+}
+
+/* Under the peer's lock; the peer has no stream. */
+static void peer_open_stream(struct transport_peer *peer)
+{
+    assert(peer->stream == NULL && !peer->closing);
+    struct stream *stream = stream_new(peer);
+    peer->stream = stream;
+    /* The status comes in a batch of its own: it completes whatever the others do. */
+    grpc_op status = {
+        .op = GRPC_OP_RECV_STATUS_ON_CLIENT,
+        .data.recv_status_on_client = {.trailing_metadata = &stream->trailing_metadata,
+                                       .status = &stream->status,
+                                       .status_details = &stream->reason},
+    };
+    stream_start(stream, &status, &stream->on_ended);
+    stream_start_connect(stream);
+    grpc_op accept = {
+        .op = GRPC_OP_RECV_INITIAL_METADATA,
+        .data.recv_initial_metadata.recv_initial_metadata = &stream->initial_metadata,
+    };
+    stream_start(stream, &accept, &stream->on_accepted);
+    grpc_op answer = {
+        .op = GRPC_OP_RECV_MESSAGE,
+        .data.recv_message.recv_message = &stream->answer,
+    };
+    stream_start(stream, &answer, &stream->on_answered);
+}
+
+/* The stream, if any, ends by itself; it is no longer the peer's. */
+static void peer_drop_stream(struct transport_peer *peer)
+{
+    if (peer->stream != NULL)
+        grpc_call_cancel(peer->stream->call, NULL);
+    peer->stream = NULL;
+    send_queue_clear(&peer->queue);
+}
+
+/* ---- the thread ---- */
+
+/* Opens what is due and reports what was lost. Returns when to come again. */
+static uint64_t peer_attend(struct transport_peer *peer)
+{
+    pthread_mutex_lock(&peer->lock);
+    if (peer->stream == NULL && !peer->closing && peer->retry_ns <= clock_ns())
+        peer_open_stream(peer);
+    bool unreachable = peer->unreachable && !peer->closing;
+    peer->unreachable = false;
+    bool waits = peer->stream == NULL && !peer->closing;
+    uint64_t next_ns = waits ? peer->retry_ns : UINT64_MAX;
+    pthread_mutex_unlock(&peer->lock);
+
+    const struct transport_config *config = &peer->transport->config;
+    if (unreachable)
+        config->unreachable(config->ctx, peer->store_id);
+    return next_ns;
+}
+
+static uint64_t transport_attend(struct transport *transport)
+{
+    struct transport_peer *peers[TRANSPORT_PEERS_MAX];
+    pthread_mutex_lock(&transport->lock);
+    size_t count = transport->peer_count;
+    memcpy(peers, transport->peers, sizeof(peers));
+    pthread_mutex_unlock(&transport->lock);
+
+    uint64_t next_ns = UINT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t peer_ns = peer_attend(peers[i]);
+        next_ns = peer_ns < next_ns ? peer_ns : next_ns;
+    }
+    return next_ns;
+}
+
+static void *transport_run(void *arg)
+{
+    struct transport *transport = arg;
+    uint64_t next_ns;
+    do {
+        next_ns = transport_attend(transport);
+    } while (rpc_queue_serve(transport->queue, next_ns));
+    return NULL;
+}
+
+static void on_wake(struct rpc_event *event, bool ok)
+{
+    (void)ok;
+    struct transport *transport = RPC_EVENT_OWNER(event, struct transport, on_wake);
+    pthread_mutex_lock(&transport->lock);
+    transport->wake_posted = false;
+    pthread_mutex_unlock(&transport->lock);
+}
+
+static void transport_wake(struct transport *transport)
+{
+    pthread_mutex_lock(&transport->lock);
+    if (!transport->wake_posted) {
+        transport->wake_posted = true;
+        rpc_wake_post(&transport->wake, &transport->on_wake);
+    }
+    pthread_mutex_unlock(&transport->lock);
+}
+
+/* ---- the interface ---- */
+
+struct transport *transport_new(const struct transport_config *config)
+{
+    assert(config->unreachable != NULL);
+    struct transport *transport = mem_zalloc(sizeof(*transport));
+    rpc_base_init();
+    transport->config = *config;
+    transport->queue = grpc_completion_queue_create_for_next(NULL);
+    pthread_mutex_init(&transport->lock, NULL);
+    rpc_wake_init(&transport->wake, transport->queue);
+    transport->on_wake.run = on_wake;
+    thread_start(&transport->thread, "transport", transport_run, transport);
+    return transport;
+}
+
+static void peer_free(struct transport_peer *peer)
+{
+    assert(peer->stream == NULL && peer->queue.count == 0);
+    grpc_channel_destroy(peer->channel);
+    pthread_mutex_destroy(&peer->lock);
+    free(peer->address);
+    free(peer);
+}
+
+void transport_free(struct transport *transport)
+{
+    if (transport == NULL)
+        return;
+    for (size_t i = 0; i < transport->peer_count; i++) {
+        struct transport_peer *peer = transport->peers[i];
+        pthread_mutex_lock(&peer->lock);
+        peer->closing = true;
+        peer_drop_stream(peer);
+        pthread_mutex_unlock(&peer->lock);
+    }
+    /* From here on nothing is started; the queue reports its end after the last
+     * of what was. */
+    grpc_completion_queue_shutdown(transport->queue);
+    pthread_join(transport->thread, NULL);
+    for (size_t i = 0; i < transport->peer_count; i++)
+        peer_free(transport->peers[i]);
+    rpc_wake_release(&transport->wake);
+    grpc_completion_queue_destroy(transport->queue);
+    pthread_mutex_destroy(&transport->lock);
+    free(transport);
+    rpc_base_shutdown();
+}
+
+static struct transport_peer *find_peer(const struct transport *transport, uint64_t store_id)
+{
+    for (size_t i = 0; i < transport->peer_count; i++) {
+        if (transport->peers[i]->store_id == store_id)
+            return transport->peers[i];
+    }
+    return NULL;
+}
+
+static struct transport_peer *add_peer(struct transport *transport, uint64_t store_id)
+{
+    assert(transport->peer_count < TRANSPORT_PEERS_MAX);
+    struct transport_peer *peer = mem_zalloc(sizeof(*peer));
+    peer->transport = transport;
+    peer->store_id = store_id;
+    pthread_mutex_init(&peer->lock, NULL);
+    transport->peers[transport->peer_count++] = peer;
+    return peer;
+}
+
+/* Under the peer's lock. */
+static void peer_set_address(struct transport_peer *peer, const char *address)
+{
+    if (peer->address != NULL && strcmp(peer->address, address) == 0)
+        return;
+    peer_drop_stream(peer);
+    if (peer->channel != NULL)
+        grpc_channel_destroy(peer->channel);
+    free(peer->address);
+    peer->address = mem_strdup(address);
+    struct rpc_args args;
+    rpc_args_init_peer(&args);
+    peer->channel = rpc_channel_new(address, &args);
+    peer->failures = 0;
+    peer->reason[0] = '\0';
+    peer_open_stream(peer);
+}
+
+void transport_set_address(struct transport *transport, uint64_t store_id, const char *address)
+{
+    pthread_mutex_lock(&transport->lock);
+    struct transport_peer *peer = find_peer(transport, store_id);
+    if (peer == NULL)
+        peer = add_peer(transport, store_id);
+    pthread_mutex_lock(&peer->lock);
+    peer_set_address(peer, address);
+    pthread_mutex_unlock(&peer->lock);
+    pthread_mutex_unlock(&transport->lock);
+}
+
+static bool peer_takes(struct transport_peer *peer, size_t size)
+{
+    bool open = peer->stream != NULL && peer->stream->connected;
+    bool takes = open && send_queue_fits(&peer->queue, size);
+    peer->unreachable = peer->unreachable || !takes;
+    return takes;
+}
+
+/* Whether it is worth packing a message; what is dropped is noted. */
+static bool peer_is_open(struct transport_peer *peer)
+{
+    pthread_mutex_lock(&peer->lock);
+    bool open = peer_takes(peer, 0);
+    pthread_mutex_unlock(&peer->lock);
+    return open;
+}
+
+/* `*message` is taken and nulled when there is room, else it is noted as dropped. */
+static bool peer_send(struct transport_peer *peer, grpc_byte_buffer **message)
+{
+    pthread_mutex_lock(&peer->lock);
+    bool taken = peer_takes(peer, grpc_byte_buffer_length(*message));
+    if (taken) {
+        send_queue_push(&peer->queue, *message);
+        *message = NULL;
+        stream_send_next(peer->stream);
+    }
+    pthread_mutex_unlock(&peer->lock);
+    return taken;
+}
+
+static bool pack_and_send(struct transport_peer *peer, const struct wire_envelope *envelope,
+                          const struct raft_message *message)
+{
+    if (!peer_is_open(peer))
+        return false;
+    uint8_t *bytes;
+    size_t size;
+    wire_pack_message(envelope, message, &bytes, &size);
+    if (size > WIRE_MESSAGE_MAX) {
+        /* The receiver would end the stream, and the next try would too. */
+        log_error("a message to store %" PRIu64 " has %zu bytes, at most %u can be sent",
+                  peer->store_id, size, WIRE_MESSAGE_MAX);
+        free(bytes);
+        return false;
+    }
+    grpc_byte_buffer *buffer = rpc_buffer_take(&bytes, size);
+    bool taken = peer_send(peer, &buffer);
+    grpc_byte_buffer_destroy(buffer);
+    return taken;
+}
+
+void transport_send(struct transport *transport, uint64_t to_store_id,
+                    const struct wire_envelope *envelope, const struct raft_message *message)
+{
+    pthread_mutex_lock(&transport->lock);
+    struct transport_peer *peer = find_peer(transport, to_store_id);
+    pthread_mutex_unlock(&transport->lock);
+    if (peer == NULL)
+        log_debug("no address of store %" PRIu64 ": a message to it is dropped", to_store_id);
+    else if (!pack_and_send(peer, envelope, message))
+        transport_wake(transport);
+}
