@@ -118,9 +118,12 @@ void command_set_attr(struct command *cmd, const struct command_set_attr *set);
 void command_remove(struct command *cmd, const char *path, bool directory);
 
 /* rename(2) semantics for files and directories. KE_EXISTS with `no_replace`,
- * KE_INVALID for a directory into itself, KE_CROSS for a directory with more
- * than RENAME_KEYS_MAX keys below it. */
-#define RENAME_KEYS_MAX 100000
+ * KE_INVALID for a directory into itself, KE_NAME_TOO_LONG when a path below it
+ * gets too long, KE_CROSS for a directory with more than RENAME_KEYS_MAX keys
+ * below it, or with attribute rows of more than RENAME_BYTES_MAX. The size of
+ * the files does not matter. */
+#define RENAME_KEYS_MAX  100000
+#define RENAME_BYTES_MAX (64u << 20)
 void command_rename(struct command *cmd, const char *from, const char *to, bool no_replace);
 
 #endif

@@ -3,6 +3,7 @@
 #include "raftstore/path.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 /* First bytes of row names (WIRE: keys in RocksDB). */
@@ -124,6 +125,15 @@ struct key key_content(uint64_t id, uint32_t chunk)
     return key;
 }
 
+uint32_t key_content_chunk(struct bytes key)
+{
+    uint32_t chunk;
+
+    assert(key.size == sizeof(uint64_t) + sizeof chunk);
+    memcpy(&chunk, key.data + sizeof(uint64_t), sizeof chunk);
+    return be32toh(chunk);
+}
+
 struct bytes key_attr(const char *path, bool directory, uint8_t *out)
 {
     size_t size = strlen(path);
@@ -134,4 +144,27 @@ struct bytes key_attr(const char *path, bool directory, uint8_t *out)
         out[size++] = '/';
     }
     return (struct bytes){.data = out, .size = size};
+}
+
+struct bytes key_attr_end(const char *dir, uint8_t *out)
+{
+    struct bytes key = key_attr(dir, true, out);
+
+    assert(key.size > 1);
+    out[key.size - 1] = '/' + 1;
+    return key;
+}
+
+int key_parse_cf(const char *name, enum engine_cf *ret_cf)
+{
+    if (name[0] == '\0' || strcmp(name, "default") == 0) {
+        *ret_cf = CF_DEFAULT;
+    } else if (strcmp(name, "lock") == 0) {
+        *ret_cf = CF_LOCK;
+    } else if (strcmp(name, "write") == 0) {
+        *ret_cf = CF_WRITE;
+    } else {
+        return KE_INVALID;
+    }
+    return 0;
 }

@@ -34,10 +34,19 @@ struct key key_usage(void);                                    /* 01 05 */
  * with this id, be64(id) be32(chunk). Content is named after the file, not after
  * its path: a rename moves no content, whatever the size. */
 struct key key_content(uint64_t id, uint32_t chunk);
+/* The chunk of such a row. */
+uint32_t key_content_chunk(struct bytes key);
 
 /* Instance `kv`, column family CF_ATTR: `path` of a file or symbolic link, `path/`
  * of a directory, `/` of the root. `out` has PATH_ROW_MAX bytes. */
 #define PATH_ROW_MAX (4096 + 8)
 struct bytes key_attr(const char *path, bool directory, uint8_t *out);
+/* The end of the rows of a directory and all below it: `path0`, '0' being the
+ * byte after '/'. Not of the root. */
+struct bytes key_attr_end(const char *dir, uint8_t *out);
+
+/* Column families as raw clients name them: "default" (also when empty), "lock",
+ * "write". KE_INVALID for another. */
+int key_parse_cf(const char *name, enum engine_cf *ret_cf);
 
 #endif

@@ -1,11 +1,23 @@
 # The replicated state machine and what it stands on.
 set(STATE_MACHINE_SOURCES
+  arena.c
+  attr_row.c
   command.c
   engine.c
   err.c
+  executor.c
+  executor_content.c
+  executor_file.c
+  executor_name.c
+  executor_raw.c
+  executor_rows.c
   keys.c
   log.c
   memory.c
   path.c
   session.c
+  tree.c
+  tree_list.c
+  tree_raw.c
+  usage_row.c
 )

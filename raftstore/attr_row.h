@@ -1,0 +1,30 @@
+/* Rows of column family `attr`: struct attr and the target of a symbolic link as
+ * a keelfspb.Attr. Any thread may call.
+ */
+#ifndef KEELFS_RAFTSTORE_ATTR_ROW_H
+#define KEELFS_RAFTSTORE_ATTR_ROW_H
+
+#include "raftstore/attr.h"
+#include "raftstore/engine.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Of a symbolic link. */
+#define ATTR_TARGET_MAX 4095
+/* The ten numbers take at most 90 bytes, the target three more than its own. */
+#define ATTR_ROW_MAX (ATTR_TARGET_MAX + 128)
+
+struct attr_row {
+    struct attr attr;
+    size_t target_size;
+    char target[ATTR_TARGET_MAX + 1]; /* NUL-terminated */
+};
+
+/* Packs into `out` (ATTR_ROW_MAX bytes). */
+struct bytes attr_row_pack(const struct attr_row *row, uint8_t *out);
+
+/* 0 or KE_CORRUPT. */
+int attr_row_unpack(struct bytes bytes, struct attr_row *ret_row);
+
+#endif

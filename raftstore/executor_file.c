@@ -1,0 +1,206 @@
+/* One file: create, write, attributes. */
+#include "raftstore/command.h"
+#include "raftstore/executor_run.h"
+
+#include <string.h>
+
+/* --- create --- */
+
+static int check_create(const Keelfspb__CreateRequest *create)
+{
+    bool symlink = create->type == KEELFSPB__FILE_TYPE__Symlink;
+
+    if ((unsigned)create->type > FILE_SYMLINK || symlink != (create->target.len > 0)) {
+        return KE_INVALID;
+    }
+    if (create->target.len > ATTR_TARGET_MAX) {
+        return KE_NAME_TOO_LONG;
+    }
+    if (symlink && memchr(create->target.data, '\0', create->target.len) != NULL) {
+        return KE_INVALID;
+    }
+    return 0;
+}
+
+/* The path of a create is taken. */
+static int answer_existing(struct run *run, const Keelfspb__CreateRequest *create,
+                           const struct attr_row *row)
+{
+    if (create->exclusive || create->type != KEELFSPB__FILE_TYPE__RegularFile) {
+        return KE_EXISTS;
+    }
+    if (row->attr.type != FILE_REGULAR) {
+        return row->attr.type == FILE_DIRECTORY ? KE_IS_DIR : KE_EXISTS;
+    }
+    run_answer(run, row);
+    return 0;
+}
+
+int run_create(struct run *run, const Keelfspb__CreateRequest *create)
+{
+    char path[PATH_BYTES_MAX + 1];
+    struct attr_row row;
+    struct parent parent;
+    int code = run_take_path(create->path, path);
+
+    if (code == 0) {
+        code = check_create(create);
+    }
+    if (code != 0) {
+        return code;
+    }
+    if (run_find(run, path, &row)) {
+        return answer_existing(run, create, &row);
+    }
+    code = run_find_parent(run, path, &parent);
+    if (code != 0) {
+        return code;
+    }
+    row.attr = (struct attr){.type = (enum file_type)create->type,
+                             .mode = create->mode & 07777,
+                             .uid = create->uid,
+                             .gid = create->gid,
+                             .size = create->target.len};
+    row.target_size = create->target.len;
+    if (row.target_size > 0) {
+        memcpy(row.target, create->target.data, row.target_size);
+    }
+    run_add(run, path, &parent, &row);
+    run_answer(run, &row);
+    return 0;
+}
+
+/* --- write and attributes --- */
+
+/* The object that the caller opened: 0, or KE_STALE when the path names another
+ * one now or nothing. */
+static int find_opened(struct run *run, const char *path, uint64_t id, struct attr_row *ret_row)
+{
+    return run_find(run, path, ret_row) && ret_row->attr.id == id ? 0 : KE_STALE;
+}
+
+static int check_regular(const struct attr *attr)
+{
+    if (attr->type == FILE_DIRECTORY) {
+        return KE_IS_DIR;
+    }
+    return attr->type == FILE_REGULAR ? 0 : KE_NOT_REGULAR;
+}
+
+/* As write(2) by someone who is not the owner does. */
+static uint32_t without_suid(uint32_t mode)
+{
+    return mode & ~((mode & 010) != 0 ? 06000u : 04000u);
+}
+
+static bool writes_nothing(const Keelfspb__WriteRequest *write)
+{
+    if (write->truncate || write->append.len > 0) {
+        return false;
+    }
+    for (size_t i = 0; i < write->n_extents; i++) {
+        if (write->extents[i]->data.len > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int run_write(struct run *run, const Keelfspb__WriteRequest *write)
+{
+    char path[PATH_BYTES_MAX + 1];
+    struct attr_row row;
+    uint64_t size;
+    int code = run_take_path(write->path, path);
+
+    if (code == 0) {
+        code = find_opened(run, path, write->id, &row);
+    }
+    if (code == 0) {
+        code = check_regular(&row.attr);
+    }
+    if (code == 0) {
+        code = run_check_write(run, &row.attr, write, &size);
+    }
+    if (code != 0) {
+        return code;
+    }
+    if (!writes_nothing(write)) {
+        run_write_content(run, &row.attr, write);
+        row.attr.size = size;
+        row.attr.mtime_ns = run->time_ns;
+        row.attr.ctime_ns = run->time_ns;
+        if (write->clear_suid) {
+            row.attr.mode = without_suid(row.attr.mode);
+        }
+        run_change(run, path, &row);
+    }
+    run_answer(run, &row);
+    return 0;
+}
+
+#define SET_ALL                                                                                    \
+    (COMMAND_SET_MODE | COMMAND_SET_UID | COMMAND_SET_GID | COMMAND_SET_SIZE | COMMAND_SET_ATIME | \
+     COMMAND_SET_MTIME)
+
+static int check_set_attr(const Keelfspb__SetAttrRequest *set, const struct attr *attr)
+{
+    if ((set->mask & ~(unsigned)SET_ALL) != 0) {
+        return KE_INVALID;
+    }
+    if ((set->mask & COMMAND_SET_SIZE) == 0) {
+        return 0;
+    }
+    if (set->size > TREE_FILE_MAX) {
+        return KE_TOO_LARGE;
+    }
+    return check_regular(attr);
+}
+
+static void set_fields(struct run *run, const Keelfspb__SetAttrRequest *set, struct attr *attr)
+{
+    if ((set->mask & COMMAND_SET_SIZE) != 0) {
+        run_truncate_content(run, attr, set->size);
+        attr->size = set->size;
+        attr->mtime_ns = run->time_ns;
+    }
+    if ((set->mask & COMMAND_SET_MODE) != 0) {
+        attr->mode = set->mode & 07777;
+    }
+    if ((set->mask & COMMAND_SET_UID) != 0) {
+        attr->uid = set->uid;
+    }
+    if ((set->mask & COMMAND_SET_GID) != 0) {
+        attr->gid = set->gid;
+    }
+    if ((set->mask & COMMAND_SET_ATIME) != 0) {
+        attr->atime_ns = set->atime_ns;
+    }
+    if ((set->mask & COMMAND_SET_MTIME) != 0) {
+        attr->mtime_ns = set->mtime_ns;
+    }
+    attr->ctime_ns = run->time_ns;
+}
+
+int run_set_attr(struct run *run, const Keelfspb__SetAttrRequest *set)
+{
+    char path[PATH_BYTES_MAX + 1];
+    struct attr_row row;
+    int code = run_take_path_or_root(set->path, path);
+
+    if (code == 0) {
+        code = find_opened(run, path, set->id, &row);
+    }
+    if (code == 0) {
+        code = check_set_attr(set, &row.attr);
+    }
+    if (code != 0) {
+        return code;
+    }
+    if (set->mask != 0) {
+        set_fields(run, set, &row.attr);
+        run_change(run, path, &row);
+    }
+    run_answer(run, &row);
+    return 0;
+}

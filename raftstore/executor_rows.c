@@ -1,0 +1,315 @@
+#include "raftstore/executor_run.h"
+#include "raftstore/keys.h"
+#include "raftstore/log.h"
+#include "raftstore/memory.h"
+#include "raftstore/usage_row.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Mode of directories that a put makes on its way. */
+#define MADE_DIRECTORY_MODE 0755
+
+/* --- plain rows --- */
+
+void run_stop_unreadable(int code)
+{
+    log_fatal("cannot read the data while applying a command: %s; stopping, since this node would "
+              "differ from the others",
+              ke_text(code));
+}
+
+bool run_get(struct run *run, enum engine_cf cf, struct bytes key, uint8_t **ret_value,
+             size_t *ret_size)
+{
+    int code = engine_batch_get(run->batch, run->executor->kv, cf, key, ret_value, ret_size);
+
+    if (code != 0 && code != KE_NOT_FOUND) {
+        run_stop_unreadable(code);
+    }
+    return code == 0;
+}
+
+static void prepare_write(struct run *run)
+{
+    if (!run->wrote) {
+        engine_batch_set_save_point(run->batch);
+        run->wrote = true;
+    }
+}
+
+void run_put(struct run *run, enum engine_cf cf, struct bytes key, struct bytes value)
+{
+    prepare_write(run);
+    engine_batch_put(run->batch, run->executor->kv, cf, key, value);
+}
+
+void run_delete(struct run *run, enum engine_cf cf, struct bytes key)
+{
+    prepare_write(run);
+    engine_batch_delete(run->batch, run->executor->kv, cf, key);
+}
+
+/* --- paths --- */
+
+int run_take_path(ProtobufCBinaryData bytes, char *out)
+{
+    int code = path_check(bytes.data, bytes.len, NULL);
+
+    if (code == 0) {
+        memcpy(out, bytes.data, bytes.len);
+        out[bytes.len] = '\0';
+    }
+    return code;
+}
+
+int run_take_path_or_root(ProtobufCBinaryData bytes, char *out)
+{
+    if (bytes.len == 0) {
+        out[0] = '\0';
+        return 0;
+    }
+    return run_take_path(bytes, out);
+}
+
+/* --- rows of attributes --- */
+
+static bool find_row(struct run *run, const char *path, bool directory, struct attr_row *ret_row)
+{
+    uint8_t key[PATH_ROW_MAX];
+    uint8_t *value;
+    size_t size;
+    int code;
+
+    if (!run_get(run, CF_ATTR, key_attr(path, directory, key), &value, &size)) {
+        return false;
+    }
+    code = attr_row_unpack((struct bytes){.data = value, .size = size}, ret_row);
+    free(value);
+    if (code != 0 || (ret_row->attr.type == FILE_DIRECTORY) != directory) {
+        run_stop_unreadable(KE_CORRUPT);
+    }
+    return true;
+}
+
+bool run_find(struct run *run, const char *path, struct attr_row *ret_row)
+{
+    return (path[0] != '\0' && find_row(run, path, false, ret_row)) ||
+           find_row(run, path, true, ret_row);
+}
+
+void run_put_row(struct run *run, const char *path, const struct attr_row *row)
+{
+    uint8_t key[PATH_ROW_MAX];
+    uint8_t value[ATTR_ROW_MAX];
+
+    run_put(run, CF_ATTR, key_attr(path, row->attr.type == FILE_DIRECTORY, key),
+            attr_row_pack(row, value));
+}
+
+void run_delete_row(struct run *run, const char *path, bool directory)
+{
+    uint8_t key[PATH_ROW_MAX];
+
+    run_delete(run, CF_ATTR, key_attr(path, directory, key));
+}
+
+bool run_is_empty_directory(struct run *run, const char *path)
+{
+    uint8_t from_buffer[PATH_ROW_MAX];
+    uint8_t to_buffer[PATH_ROW_MAX];
+    struct bytes from = key_attr(path, true, from_buffer);
+    struct bytes to = key_attr_end(path, to_buffer);
+    struct engine_iterator *it =
+        engine_iterator_new(run->executor->kv, NULL, run->batch, CF_ATTR, to);
+    bool empty;
+    int code;
+
+    engine_iterator_seek(it, from);
+    assert(engine_iterator_valid(it)); /* at the directory's own row */
+    engine_iterator_next(it);
+    empty = !engine_iterator_valid(it);
+    code = engine_iterator_status(it);
+    engine_iterator_free(it);
+    if (code != 0) {
+        run_stop_unreadable(code);
+    }
+    return empty;
+}
+
+/* --- parents --- */
+
+static void cut_to_parent(char *path)
+{
+    path[path_parent_length(path)] = '\0';
+}
+
+int run_missing_code(struct run *run, const char *path)
+{
+    char above[PATH_BYTES_MAX + 1];
+    struct attr_row row;
+
+    memcpy(above, path, strlen(path) + 1);
+    do {
+        cut_to_parent(above);
+    } while (!run_find(run, above, &row)); /* ends at the root at the latest */
+    return row.attr.type == FILE_DIRECTORY ? KE_NOT_FOUND : KE_NOT_DIR;
+}
+
+int run_find_parent(struct run *run, const char *path, struct parent *ret_parent)
+{
+    memcpy(ret_parent->path, path, strlen(path) + 1);
+    cut_to_parent(ret_parent->path);
+    if (find_row(run, ret_parent->path, true, &ret_parent->row)) {
+        return 0;
+    }
+    return run_missing_code(run, path);
+}
+
+/* Extends parent->path, which exists, by the next component of `path`. */
+static void make_next_directory(struct run *run, const char *path, struct parent *parent)
+{
+    char next[PATH_BYTES_MAX + 1];
+    size_t start = strlen(parent->path);
+    const char *end;
+
+    start += start > 0 ? 1 : 0;
+    end = strchr(path + start, '/');
+    assert(end != NULL);
+    memcpy(next, path, (size_t)(end - path));
+    next[end - path] = '\0';
+
+    struct attr_row row = {
+        .attr = {
+            .type = FILE_DIRECTORY, .mode = MADE_DIRECTORY_MODE, .uid = run->uid, .gid = run->gid}};
+
+    run_add(run, next, parent, &row);
+    memcpy(parent->path, next, strlen(next) + 1);
+    parent->row = row;
+}
+
+int run_make_parents(struct run *run, const char *path, struct parent *ret_parent)
+{
+    size_t wanted = path_parent_length(path);
+    int code = run_find_parent(run, path, ret_parent);
+
+    if (code != KE_NOT_FOUND) {
+        return code;
+    }
+    /* The root exists, so this ends. */
+    do {
+        cut_to_parent(ret_parent->path);
+    } while (!find_row(run, ret_parent->path, true, &ret_parent->row));
+    while (strlen(ret_parent->path) < wanted) {
+        make_next_directory(run, path, ret_parent);
+    }
+    return 0;
+}
+
+/* --- changes of objects --- */
+
+uint64_t run_next_revision(struct run *run)
+{
+    return ++run->revision;
+}
+
+static const char *keep_path(struct executor *executor, const char *path)
+{
+    size_t size = strlen(path) + 1;
+    char *copy = arena_alloc(&executor->change_paths, size);
+
+    assert(copy != NULL);
+    return memcpy(copy, path, size);
+}
+
+void run_report(struct run *run, enum change_kind kind, const char *path, const char *to,
+                const struct attr *attr)
+{
+    struct executor *executor = run->executor;
+
+    if (executor->change_count == executor->change_room) {
+        executor->change_room = executor->change_room == 0 ? 64 : 2 * executor->change_room;
+        executor->changes =
+            mem_realloc(executor->changes, executor->change_room * sizeof executor->changes[0]);
+    }
+    executor->changes[executor->change_count++] = (struct change){
+        .kind = kind,
+        .path = keep_path(executor, path),
+        .to = to != NULL ? keep_path(executor, to) : NULL,
+        .id = attr->id,
+        .version = attr->version,
+    };
+}
+
+void run_answer(struct run *run, const struct attr_row *row)
+{
+    run->result->has_attr = true;
+    run->result->attr = row->attr;
+}
+
+void run_touch_parent(struct run *run, struct parent *parent)
+{
+    parent->row.attr.mtime_ns = run->time_ns;
+    parent->row.attr.ctime_ns = run->time_ns;
+    run_change(run, parent->path, &parent->row);
+}
+
+void run_add(struct run *run, const char *path, struct parent *parent, struct attr_row *row)
+{
+    struct attr *attr = &row->attr;
+
+    attr->atime_ns = run->time_ns;
+    attr->mtime_ns = run->time_ns;
+    attr->ctime_ns = run->time_ns;
+    attr->id = run_next_revision(run);
+    attr->version = attr->id;
+    run->files_added++;
+    run_put_row(run, path, row);
+    run_report(run, CHANGE_CREATED, path, NULL, attr);
+    run_touch_parent(run, parent);
+}
+
+void run_change(struct run *run, const char *path, struct attr_row *row)
+{
+    row->attr.version = run_next_revision(run);
+    run_put_row(run, path, row);
+    run_report(run, CHANGE_CONTENT, path, NULL, &row->attr);
+}
+
+void run_erase(struct run *run, const char *path, const struct attr_row *row)
+{
+    if (row->attr.type == FILE_REGULAR) {
+        run_truncate_content(run, &row->attr, 0);
+    }
+    run->files_added--;
+    run_delete_row(run, path, row->attr.type == FILE_DIRECTORY);
+    run_report(run, CHANGE_REMOVED, path, NULL, &row->attr);
+}
+
+/* --- usage --- */
+
+void run_save_usage(struct run *run)
+{
+    struct key key = key_usage();
+    struct tree_usage usage = {0};
+    uint8_t row[USAGE_ROW_SIZE];
+    uint8_t *value;
+    size_t size;
+
+    if (run->files_added == 0 && run->bytes_added == 0) {
+        return;
+    }
+    if (run_get(run, CF_META, key_bytes(&key), &value, &size)) {
+        int code = usage_row_unpack((struct bytes){.data = value, .size = size}, &usage);
+
+        free(value);
+        if (code != 0) {
+            run_stop_unreadable(code);
+        }
+    }
+    usage.files += (uint64_t)run->files_added;
+    usage.bytes += (uint64_t)run->bytes_added;
+    usage_row_pack(&usage, row);
+    run_put(run, CF_META, key_bytes(&key), (struct bytes){.data = row, .size = sizeof row});
+}

@@ -1,0 +1,135 @@
+/* Private to the executor: one command while it runs.
+ *
+ * A request of any kind checks everything first and then writes; what it wrote
+ * is undone when a later request of its command fails (executor_run). All reads
+ * go through the batch, so they see what came before. A read that fails ends the
+ * process: this node cannot know any more what the others made of the command.
+ *
+ * Paths are valid and NUL-terminated, "" is the root. A path has at most one of
+ * the rows `path` and `path/`.
+ */
+#ifndef KEELFS_RAFTSTORE_EXECUTOR_RUN_H
+#define KEELFS_RAFTSTORE_EXECUTOR_RUN_H
+
+#include "raft_cmdpb.pb-c.h"
+#include "raftstore/arena.h"
+#include "raftstore/attr_row.h"
+#include "raftstore/executor.h"
+#include "raftstore/path.h"
+#include "raftstore/tree.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct executor {
+    struct engine *kv;
+    struct arena arena; /* of the command that runs */
+    struct change *changes;
+    size_t change_count;
+    size_t change_room;
+    struct arena change_paths;
+    uint8_t chunk[TREE_CHUNK_SIZE]; /* the row that is being rewritten */
+};
+
+struct run {
+    struct executor *executor;
+    struct engine_batch *batch;
+    struct op_result *result;
+    uint64_t revision;
+    bool wrote; /* and so set a save point */
+    /* From the command. */
+    int64_t time_ns;
+    uint32_t uid;
+    uint32_t gid;
+    /* What the command changes of the volume's usage. */
+    int64_t files_added;
+    int64_t bytes_added;
+    /* Of COMMAND_CHUNKS_MAX. */
+    uint64_t chunks;
+};
+
+/* The directory above a path. */
+struct parent {
+    char path[PATH_BYTES_MAX + 1];
+    struct attr_row row;
+};
+
+/* --- executor_rows.c: rows of the namespace --- */
+
+/* Checks a path as it came and copies it into `out` (PATH_BYTES_MAX + 1 bytes).
+ * 0 or a code of path_check(). */
+int run_take_path(ProtobufCBinaryData bytes, char *out);
+/* The same, but the empty path is the root. */
+int run_take_path_or_root(ProtobufCBinaryData bytes, char *out);
+
+/* False: there is none. */
+bool run_find(struct run *run, const char *path, struct attr_row *ret_row);
+/* KE_NOT_FOUND, or KE_NOT_DIR when something above `path` is not a directory:
+ * the answer for a path that was not found. */
+int run_missing_code(struct run *run, const char *path);
+/* 0, KE_NOT_FOUND or KE_NOT_DIR. */
+int run_find_parent(struct run *run, const char *path, struct parent *ret_parent);
+/* The same, making missing directories; `*ret_parent` is the last. */
+int run_make_parents(struct run *run, const char *path, struct parent *ret_parent);
+bool run_is_empty_directory(struct run *run, const char *path);
+
+/* Makes an object: `row` has type, mode, uid, gid, size and target; gets times,
+ * version and id. The path is free and `parent` exists. Content and its usage
+ * are left to the caller. */
+void run_add(struct run *run, const char *path, struct parent *parent, struct attr_row *row);
+/* Writes the row of an object that changed, with the next version. */
+void run_change(struct run *run, const char *path, struct attr_row *row);
+/* Removes an object that holds nothing below it: row, content, usage. */
+void run_erase(struct run *run, const char *path, const struct attr_row *row);
+/* An entry of the directory came or went. */
+void run_touch_parent(struct run *run, struct parent *parent);
+
+/* The least: no revision, no change reported. */
+void run_put_row(struct run *run, const char *path, const struct attr_row *row);
+void run_delete_row(struct run *run, const char *path, bool directory);
+uint64_t run_next_revision(struct run *run);
+/* `to` may be NULL. */
+void run_report(struct run *run, enum change_kind kind, const char *path, const char *to,
+                const struct attr *attr);
+/* What the path of this request is now. */
+void run_answer(struct run *run, const struct attr_row *row);
+
+/* Ends the process: a row cannot be read, or makes no sense. */
+void run_stop_unreadable(int code) __attribute__((noreturn));
+
+/* Through the batch to the engine. False: no such row. `*ret_value` is malloc'ed. */
+bool run_get(struct run *run, enum engine_cf cf, struct bytes key, uint8_t **ret_value,
+             size_t *ret_size);
+void run_put(struct run *run, enum engine_cf cf, struct bytes key, struct bytes value);
+void run_delete(struct run *run, enum engine_cf cf, struct bytes key);
+
+/* Adds what the command changed to the usage row. */
+void run_save_usage(struct run *run);
+
+/* --- executor_content.c: rows of content. They keep the usage too, but leave
+ *     attr->size to the caller. --- */
+
+/* `attr` is the file's before. */
+void run_replace_content(struct run *run, const struct attr *attr, const void *data, size_t size);
+void run_truncate_content(struct run *run, const struct attr *attr, uint64_t size);
+/* Checks that the write fits: 0 or KE_TOO_LARGE. `*ret_size` is the file's size after it. */
+int run_check_write(struct run *run, const struct attr *attr, const Keelfspb__WriteRequest *write,
+                    uint64_t *ret_size);
+void run_write_content(struct run *run, const struct attr *attr,
+                       const Keelfspb__WriteRequest *write);
+
+/* --- requests: 0 or a negative code, and then nothing is written --- */
+
+/* executor_raw.c */
+int run_raw_put(struct run *run, const RaftCmdpb__PutRequest *put);
+int run_raw_delete(struct run *run, const RaftCmdpb__DeleteRequest *delete);
+/* executor_file.c */
+int run_create(struct run *run, const Keelfspb__CreateRequest *create);
+int run_write(struct run *run, const Keelfspb__WriteRequest *write);
+int run_set_attr(struct run *run, const Keelfspb__SetAttrRequest *set);
+/* executor_name.c */
+int run_remove(struct run *run, const Keelfspb__RemoveRequest *remove);
+int run_rename(struct run *run, const Keelfspb__RenameRequest *rename);
+
+#endif

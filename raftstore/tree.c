@@ -1,0 +1,191 @@
+#include "raftstore/tree.h"
+
+#include "raftstore/attr_row.h"
+#include "raftstore/engine.h"
+#include "raftstore/keys.h"
+#include "raftstore/memory.h"
+#include "raftstore/path.h"
+#include "raftstore/tree_view.h"
+#include "raftstore/usage_row.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tree {
+    struct engine *kv;
+};
+
+/* --- views --- */
+
+struct tree *tree_new(struct engine *kv)
+{
+    struct tree *tree = mem_alloc(sizeof *tree);
+
+    tree->kv = kv;
+    return tree;
+}
+
+void tree_free(struct tree *tree)
+{
+    free(tree);
+}
+
+struct tree_view *tree_view_new(struct tree *tree)
+{
+    struct tree_view *view = mem_alloc(sizeof *view);
+
+    atomic_init(&view->refs, 1);
+    view->kv = tree->kv;
+    view->snapshot = engine_snapshot_new(tree->kv);
+    return view;
+}
+
+void tree_view_ref(struct tree_view *view)
+{
+    (void)atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed);
+}
+
+void tree_view_unref(struct tree_view *view)
+{
+    if (view == NULL) {
+        return;
+    }
+    if (atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) == 1) {
+        engine_snapshot_free(view->kv, view->snapshot);
+        free(view);
+    }
+}
+
+/* --- attributes --- */
+
+int tree_view_find(struct tree_view *view, const char *path, bool directory,
+                   struct attr_row *ret_row)
+{
+    uint8_t key[PATH_ROW_MAX];
+    uint8_t *value;
+    size_t size;
+    int code = engine_get(view->kv, view->snapshot, CF_ATTR, key_attr(path, directory, key), &value,
+                          &size);
+
+    if (code != 0) {
+        return code;
+    }
+    code = attr_row_unpack((struct bytes){.data = value, .size = size}, ret_row);
+    free(value);
+    if (code == 0 && (ret_row->attr.type == FILE_DIRECTORY) != directory) {
+        code = KE_CORRUPT;
+    }
+    return code;
+}
+
+static int find(struct tree_view *view, const char *path, struct attr_row *ret_row)
+{
+    int code = path[0] != '\0' ? tree_view_find(view, path, false, ret_row) : KE_NOT_FOUND;
+
+    return code == KE_NOT_FOUND ? tree_view_find(view, path, true, ret_row) : code;
+}
+
+int tree_stat(struct tree_view *view, const char *path, struct attr *ret_attr)
+{
+    struct attr_row row;
+    int code = find(view, path, &row);
+
+    if (code == 0) {
+        *ret_attr = row.attr;
+    }
+    return code;
+}
+
+int tree_read_link(struct tree_view *view, const char *path, char *buffer)
+{
+    static_assert(ATTR_TARGET_MAX <= PATH_BYTES_MAX, "a target fits where a path does");
+    struct attr_row row;
+    int code = find(view, path, &row);
+
+    if (code != 0) {
+        return code;
+    }
+    if (row.attr.type != FILE_SYMLINK) {
+        return KE_INVALID;
+    }
+    memcpy(buffer, row.target, row.target_size + 1);
+    return 0;
+}
+
+int tree_usage(struct tree *tree, struct tree_usage *ret_usage)
+{
+    struct key key = key_usage();
+    uint8_t *value;
+    size_t size;
+    int code = engine_get(tree->kv, NULL, CF_META, key_bytes(&key), &value, &size);
+
+    if (code == KE_NOT_FOUND) {
+        *ret_usage = (struct tree_usage){0};
+        return 0;
+    }
+    if (code == 0) {
+        code = usage_row_unpack((struct bytes){.data = value, .size = size}, ret_usage);
+        free(value);
+    }
+    return code;
+}
+
+/* --- content --- */
+
+/* Copies `size` bytes from `start` in the row, zeros where it has none. */
+static int read_chunk(struct tree_view *view, uint64_t id, uint32_t chunk, size_t start,
+                      uint8_t *out, size_t size)
+{
+    struct key key = key_content(id, chunk);
+    uint8_t *value = NULL;
+    size_t value_size = 0;
+    size_t copied = 0;
+    int code =
+        engine_get(view->kv, view->snapshot, CF_DEFAULT, key_bytes(&key), &value, &value_size);
+
+    if (code != 0 && code != KE_NOT_FOUND) {
+        return code;
+    }
+    if (value_size > TREE_CHUNK_SIZE) {
+        free(value);
+        return KE_CORRUPT;
+    }
+    if (value_size > start) {
+        copied = value_size - start < size ? value_size - start : size;
+        memcpy(out, value + start, copied);
+    }
+    memset(out + copied, 0, size - copied);
+    free(value);
+    return 0;
+}
+
+int tree_read(struct tree_view *view, const struct attr *attr, uint64_t offset, void *buffer,
+              size_t size, size_t *ret_size)
+{
+    uint8_t *out = buffer;
+    size_t done = 0;
+
+    assert(attr->type == FILE_REGULAR);
+    if (offset >= attr->size) {
+        size = 0;
+    } else if (size > attr->size - offset) {
+        size = (size_t)(attr->size - offset);
+    }
+    while (done < size) {
+        uint64_t at = offset + done;
+        size_t start = (size_t)(at % TREE_CHUNK_SIZE);
+        size_t room = TREE_CHUNK_SIZE - start;
+        size_t piece = size - done < room ? size - done : room;
+        int code =
+            read_chunk(view, attr->id, (uint32_t)(at / TREE_CHUNK_SIZE), start, out + done, piece);
+
+        if (code != 0) {
+            return code;
+        }
+        done += piece;
+    }
+    *ret_size = size;
+    return 0;
+}
