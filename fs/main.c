@@ -24,6 +24,15 @@ struct node {
     int pid_fd; /* -1: no pid file */
 };
 
+/* Before each line of the log: "keelfs/n1". */
+static void open_log(const struct daemon *daemon, const struct options *options)
+{
+    char name[sizeof("keelfs/") + STORE_NAME_MAX];
+
+    snprintf(name, sizeof(name), "keelfs/%s", options->name);
+    log_open(name, options->log_level, !daemon->keeps_stderr);
+}
+
 static const char *text_or_null(const char *text)
 {
     return text[0] ? text : NULL;
@@ -96,7 +105,7 @@ static int serve(struct daemon *daemon, const struct options *options)
     struct stop_signals signals;
     struct err e;
 
-    log_open(options->name, options->log_level, !daemon->keeps_stderr);
+    open_log(daemon, options);
     stop_signals_start(&signals, options->mountpoint, options->op_timeout_ms + STOP_PATIENCE_MS);
     int code = node_run(&node, daemon, &signals, options, &e);
     bool log_is_shown = options->foreground && !options->log_file[0];

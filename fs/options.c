@@ -196,8 +196,8 @@ static int add_fuse_option(struct options *options, const char *option, struct e
 static bool same_name(const char *name, const char *option, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        char c = option[i] == '_' ? '-' : option[i];
-        if (c != name[i]) /* also at the end of `name` */
+        bool same = option[i] == name[i] || (option[i] == '_' && name[i] == '-');
+        if (!same) /* also at the end of `name` */
             return false;
     }
     return name[size] == '\0';
@@ -226,7 +226,7 @@ static int apply_mount_option(struct options *options, const char *option, struc
  * quotes: -o 'initial-members="n1=a:1,n2=b:1",ro'. */
 static int apply_mount_options(struct options *options, const char *text, struct err *e)
 {
-    char option[OPTIONS_FUSE_TEXT_MAX + 1];
+    char option[OPTIONS_FUSE_TEXT_MAX + 1] = "";
     size_t size = 0;
     bool quoted = false;
 

@@ -1,0 +1,178 @@
+/* The daemon's command line. */
+#include "fs/options.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WORDS_MAX 32
+
+/* Parses what the shell would make of `line` (words apart by one space). */
+static int parse(const char *line, struct options *options, struct err *e)
+{
+    char text[OPTIONS_FUSE_TEXT_MAX * 2];
+    char *argv[WORDS_MAX + 1] = {"keelfs"};
+    int argc = 1;
+
+    cr_assert(strlen(line) < sizeof(text));
+    strcpy(text, line);
+    for (char *word = strtok(text, " "); word; word = strtok(NULL, " ")) {
+        cr_assert(argc < WORDS_MAX);
+        argv[argc++] = word;
+    }
+    return options_parse(argc, argv, options, e);
+}
+
+static struct options parsed(const char *line)
+{
+    struct options options;
+    struct err e;
+
+    cr_assert_eq(parse(line, &options, &e), 0, "%s: %s", line, e.text);
+    return options;
+}
+
+static void expect_refused(const char *line, const char *words)
+{
+    struct options options = {.name = "untouched"};
+    struct err e;
+
+    cr_assert_eq(parse(line, &options, &e), KE_INVALID, "%s", line);
+    cr_assert(strstr(e.text, words), "%s: %s", line, e.text);
+    cr_assert_null(strchr(e.text, '\n'), "%s", line);
+    cr_assert_str_eq(options.name, "untouched");
+}
+
+Test(options, mount_point_alone_is_a_whole_configuration)
+{
+    struct options options = parsed("/mnt/kv");
+
+    cr_assert_eq(options.action, OPTIONS_RUN);
+    cr_assert_str_eq(options.mountpoint, "/mnt/kv");
+    cr_assert_str_eq(options.name, "n1");
+    cr_assert_str_eq(options.listen, "");
+    cr_assert_str_eq(options.initial_members, "");
+    cr_assert_eq(options.op_timeout_ms, 5000);
+    cr_assert_eq(options.election_timeout_ms, 500);
+    cr_assert_eq(options.heartbeat_ms, 100);
+    cr_assert_not(options.foreground);
+}
+
+Test(options, every_setting_is_also_a_mount_option)
+{
+    struct options said = parsed("--name n2 --data-dir /d --listen h:1 --op-timeout 70 --heartbeat "
+                                 "20 --election-timeout 200 --log-level debug --log-file /l "
+                                 "--initial-members n1=a:1,n2=b:2 /m");
+    struct options mounted = parsed(
+        "/m -o name=n2,data_dir=/d,listen=h:1,op-timeout=70 -o heartbeat=20,"
+        "election_timeout=200,log-level=debug,log_file=/l,initial_members=\"n1=a:1,n2=b:2\"");
+
+    cr_assert_str_eq(mounted.name, said.name);
+    cr_assert_str_eq(mounted.data_dir, "/d");
+    cr_assert_str_eq(mounted.listen, "h:1");
+    cr_assert_str_eq(mounted.log_file, "/l");
+    cr_assert_str_eq(mounted.initial_members, "n1=a:1,n2=b:2");
+    cr_assert_str_eq(said.initial_members, "n1=a:1,n2=b:2");
+    cr_assert_eq(mounted.op_timeout_ms, 70);
+    cr_assert_eq(mounted.heartbeat_ms, 20);
+    cr_assert_eq(mounted.election_timeout_ms, 200);
+    cr_assert_eq(mounted.log_level, LOG_LEVEL_DEBUG);
+    cr_assert_eq(said.log_level, LOG_LEVEL_DEBUG);
+}
+
+Test(options, mount_options_of_the_kernel_pass_and_those_of_others_are_dropped)
+{
+    struct options options =
+        parsed("-o rw,allow_other,_netdev -o x-systemd.automount,noauto,fsname=kv,nofail /m");
+
+    cr_assert_str_eq(options.fuse_options, "rw,allow_other,fsname=kv");
+}
+
+Test(options, source_of_an_fstab_line_names_the_file_system)
+{
+    struct options options = parsed("keelfs /m -o rw");
+
+    cr_assert_str_eq(options.mountpoint, "/m");
+    cr_assert_str_eq(options.fuse_options, "rw,fsname=keelfs");
+}
+
+Test(options, relative_paths_become_absolute)
+{
+    cr_assert_eq(chdir("/usr"), 0);
+    struct options options = parsed("--data-dir data --log-file log/n1.log mnt");
+
+    cr_assert_str_eq(options.mountpoint, "/usr/mnt");
+    cr_assert_str_eq(options.data_dir, "/usr/data");
+    cr_assert_str_eq(options.log_file, "/usr/log/n1.log");
+}
+
+Test(options, default_data_directory_follows_the_name)
+{
+    setenv("XDG_STATE_HOME", "/state", 1);
+    struct options options = parsed("--name n7 /m");
+
+    cr_assert_str_eq(options.data_dir, geteuid() == 0 ? "/var/lib/keelfs/n7" : "/state/keelfs/n7");
+}
+
+Test(options, help_and_version_need_no_mount_point)
+{
+    cr_assert_eq(parsed("--help").action, OPTIONS_HELP);
+    cr_assert_eq(parsed("-V").action, OPTIONS_VERSION);
+}
+
+Test(options, what_is_wrong_is_said_in_one_line)
+{
+    expect_refused("", "no mount point");
+    expect_refused("a b c", "too many arguments: 'c'");
+    expect_refused("/m --bogus", "unknown option '--bogus'");
+    expect_refused("/m -x", "unknown option '-x'");
+    expect_refused("/m --name", "option '--name' needs a value");
+    expect_refused("/m -o bogus", "unknown mount option 'bogus'");
+    expect_refused("/m -o name", "'name' needs a value");
+    expect_refused("/m -o \"name=n2", "not closed");
+    expect_refused("/m --name a/b", "a/b");
+    expect_refused("/m --name ..", "..");
+    expect_refused("/m --listen nowhere", "nowhere");
+    expect_refused("/m --listen h:0", "h:0");
+    expect_refused("/m --listen h:65536", "h:65536");
+    expect_refused("/m --op-timeout 5s", "5s");
+    expect_refused("/m --op-timeout -1", "-1");
+    expect_refused("/m --heartbeat 99999999999999999999", "99999999999999999999");
+    expect_refused("/m --log-level loud", "loud");
+    expect_refused("/m --initial-members n1", "n1");
+    expect_refused("/m --initial-members n2=h:1", "n1");
+    expect_refused("/m --initial-members n1=h:1,n1=h:2", "twice");
+}
+
+Test(options, heartbeats_that_come_too_seldom_for_the_election_timeout_are_refused)
+{
+    expect_refused("/m --heartbeat 101 --election-timeout 500", "5 times");
+    parsed("/m --heartbeat 100 --election-timeout 500");
+}
+
+Test(options, mount_options_that_are_too_long_are_refused)
+{
+    char line[OPTIONS_FUSE_TEXT_MAX + 64] = "/m -o fsname=";
+
+    memset(line + strlen(line), 'x', OPTIONS_FUSE_TEXT_MAX);
+    expect_refused(line, "longer than");
+}
+
+Test(options, timeouts_become_ticks_of_at_most_50_ms)
+{
+    struct options_ticks ticks = options_ticks(100, 500);
+    cr_assert_eq(ticks.tick_ms, 50);
+    cr_assert_eq(ticks.heartbeat_ticks, 2);
+    cr_assert_eq(ticks.election_ticks, 10);
+
+    ticks = options_ticks(10, 55);
+    cr_assert_eq(ticks.tick_ms, 5);
+    cr_assert_eq(ticks.heartbeat_ticks, 2);
+    cr_assert_eq(ticks.election_ticks, 11);
+
+    ticks = options_ticks(1000, 5010);
+    cr_assert_eq(ticks.tick_ms, 50);
+    cr_assert_eq(ticks.heartbeat_ticks, 20);
+    cr_assert_eq(ticks.election_ticks, 101, "rounded up");
+}

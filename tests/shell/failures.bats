@@ -1,0 +1,265 @@
+#!/usr/bin/env bats
+# Nodes that die, stop and return.
+
+load helper
+
+setup() {
+  common_setup
+  make_cluster 3
+  acks=$BATS_TEST_TMPDIR/acks
+  mkdir "$acks"
+}
+
+teardown() {
+  touch "$BATS_TEST_TMPDIR/enough"
+  wait
+  common_teardown
+}
+
+# Writes one new file after the other through a mount until told to stop, and
+# notes each one whose close() succeeded, with the time. /bin/echo looks at what
+# close() returns; the shell's own does not.
+write_files() {
+  local w=$1 i mount
+  mount=$(on $((w % 3 + 1)))
+  for ((i = 0; ; i++)); do
+    [[ ! -e $BATS_TEST_TMPDIR/enough ]] || return 0
+    if /bin/echo "content $w $i" >"$mount/w$w-$i"; then
+      echo "${EPOCHREALTIME/./} w$w-$i content $w $i" >>"$acks/$w"
+    else
+      # The node is dead: nothing more can come of this writer.
+      stat "$mount" >/dev/null || return 0
+    fi
+  done 2>/dev/null
+}
+
+start_writers() {
+  local w
+  for ((w = 0; w < 16; w++)); do
+    : >"$acks/$w"
+    write_files "$w" &
+  done
+}
+
+stop_writers() {
+  touch "$BATS_TEST_TMPDIR/enough"
+  wait
+}
+
+# Every writer has written so many files.
+all_have_written() {
+  local w
+  for ((w = 0; w < 16; w++)); do
+    (($(wc -l <"$acks/$w") >= $1)) || return 1
+  done
+}
+
+# Of the writers on mounts other than node I's, each has written since TIME_US.
+others_have_written_since() {
+  local i=$1 w last
+  for ((w = 0; w < 16; w++)); do
+    ((w % 3 + 1 != i)) || continue
+    read -r last _ < <(tail -n 1 "$acks/$w")
+    ((last > $2)) || return 1
+  done
+}
+
+# The longest that any writer not on node I's mount was held up after TIME_US.
+longest_pause_ms() {
+  local i=$1 w
+  for ((w = 0; w < 16; w++)); do
+    ((w % 3 + 1 != i)) || continue
+    awk -v from="$2" '
+      $1 >= from { if ($1 - (last > from ? last : from) > most) most = $1 - (last > from ? last : from) }
+      { last = $1 }
+      END { print int(most / 1000) }' "$acks/$w"
+  done | sort -n | tail -n 1
+}
+
+# missing_on I: acknowledged files that node I does not have, or not right.
+missing_on() {
+  cut -d' ' -f2 "$acks"/* | sort >"$BATS_TEST_TMPDIR/names"
+  cut -d' ' -f3- "$acks"/* | sort >"$BATS_TEST_TMPDIR/want"
+  (cd "$(on "$1")" && xargs -d '\n' cat <"$BATS_TEST_TMPDIR/names") | sort >"$BATS_TEST_TMPDIR/have"
+  comm -23 "$BATS_TEST_TMPDIR/want" "$BATS_TEST_TMPDIR/have"
+}
+
+nothing_is_missing() {
+  local i missing
+  for i in "$@"; do
+    missing=$(missing_on "$i")
+    [[ -z $missing ]] || {
+      echo "acknowledged, and not on n$i:"
+      head -n 5 <<<"$missing"
+      return 1
+    }
+  done
+}
+
+# kill_one I: under 16 writers; the others go on, nothing is lost, it comes back.
+kill_one() {
+  local i=$1 killed_us pause applied
+  start_writers
+  await 30 all_have_written 20
+  killed_us=${EPOCHREALTIME/./}
+  cluster_kill "$i"
+  await 10 others_have_written_since "$i" $((killed_us + 3000000))
+  stop_writers
+  pause=$(longest_pause_ms "$i" "$killed_us")
+  echo "writes paused for $pause ms"
+  ((pause <= 2000))
+  nothing_is_missing $((i % 3 + 1)) $(((i + 1) % 3 + 1))
+
+  applied=$(status $((i % 3 + 1)) applied)
+  cluster_start "$i"
+  await 20 cluster_serves "$i"
+  await 20 has_applied "$i" "$applied"
+  nothing_is_missing "$i"
+}
+
+# bats test_tags=smoke
+@test "kill -9 of the leader under 16 writers: a pause of at most 2 s, nothing lost" {
+  await 10 has_leader 1
+  kill_one "$(leader_seen_by 1)"
+}
+
+@test "kill -9 of a follower under 16 writers: a pause of at most 2 s, nothing lost" {
+  await 10 has_leader 1
+  kill_one $(($(leader_seen_by 1) % 3 + 1))
+}
+
+# bats test_tags=smoke
+@test "kill -9 of all three: everything acknowledged is there after the restart" {
+  local i
+  start_writers
+  await 30 all_have_written 20
+  for i in 1 2 3; do
+    cluster_signal KILL "$i"
+  done
+  stop_writers
+  for i in 1 2 3; do
+    cluster_kill "$i"
+    cluster_start "$i"
+  done
+  await_serving
+  nothing_is_missing 1 2 3
+}
+
+# call NAME COMMAND...: in the background; its output, status and time to files.
+call() {
+  local name=$1
+  shift
+  {
+    run took_at_most 6000 "$@"
+    printf '%s\n%s\n' "$status" "$output" >"$BATS_TEST_TMPDIR/call-$name"
+  } &
+}
+
+# What every call does on node 1's mount without a majority, all at once.
+check_calls_time_out() {
+  local name pids=()
+  call cat cat "$(on 1 file)"
+  pids+=($!)
+  call echo bash -c "echo text >'$(on 1 file)'"
+  pids+=($!)
+  call create bash -c "echo text >'$(on 1 new)'"
+  pids+=($!)
+  call append bash -c "/bin/echo text >>'$(on 1 file)'"
+  pids+=($!)
+  call ls ls "$(on 1)"
+  pids+=($!)
+  # Meanwhile the state can be read.
+  took_at_most 1000 cat "$(on 1 .keelfs/status)" >/dev/null
+  wait "${pids[@]}"
+  for name in cat echo create append ls; do
+    cat "$BATS_TEST_TMPDIR/call-$name"
+    [[ $(head -n 1 "$BATS_TEST_TMPDIR/call-$name") =~ ^[12]$ ]]
+    grep -q 'Connection timed out' "$BATS_TEST_TMPDIR/call-$name"
+  done
+}
+
+# waits_in_fuse PID: the process has asked the daemon and has no answer yet.
+waits_in_fuse() {
+  grep -qE 'fuse|request_wait' "/proc/$1/stack" 2>/dev/null || [[ $(ps -o state= -p "$1") =~ [SD] ]]
+}
+
+# interrupted SIGNAL COMMAND...: the signal ends the waiting command at once.
+interrupted() {
+  local signal=$1 pid
+  shift
+  # Background commands of a shell ignore SIGINT unless told otherwise.
+  env --default-signal=INT "$@" >/dev/null 2>&1 &
+  pid=$!
+  await 3 waits_in_fuse "$pid"
+  kill -s "$signal" "$pid"
+  took_at_most 500 wait_for_end "$pid"
+  not wait "$pid"
+}
+
+wait_for_end() {
+  cluster_await 10 has_ended "$1"
+}
+
+has_ended() {
+  [[ ! -e /proc/$1 || $(ps -o state= -p "$1") == Z ]]
+}
+
+check_interrupts() {
+  interrupted INT cat "$(on 1 file)"
+  interrupted INT dd if=/dev/zero of="$(on 1 new)" bs=1 count=1
+  interrupted INT ls "$(on 1)"
+  interrupted KILL cat "$(on 1 file)"
+  interrupted KILL touch "$(on 1 new)"
+}
+
+all_three_work() {
+  local i
+  for i in 1 2 3; do
+    timeout 3 cat "$(on "$i" file)" >/dev/null 2>&1 || return 1
+    timeout 3 touch "$(on "$i" "works-$i")" 2>/dev/null || return 1
+  done
+}
+
+# bats test_tags=smoke
+@test "two of three paused: calls end with ETIMEDOUT, ^C works, all works again within 3 s" {
+  echo text >"$(on 1 file)"
+  cluster_signal STOP 2
+  cluster_signal STOP 3
+  check_calls_time_out
+  check_interrupts
+  cluster_signal CONT 2
+  cluster_signal CONT 3
+  await 3 all_three_work
+}
+
+@test "two of three killed: calls end with ETIMEDOUT, ^C works, all works again within 3 s" {
+  echo text >"$(on 1 file)"
+  cluster_kill 2
+  cluster_kill 3
+  check_calls_time_out
+  check_interrupts
+  cluster_start 2
+  cluster_start 3
+  await 3 all_three_work
+}
+
+@test "a node without a majority stops in good order when it is asked to" {
+  cluster_kill 2
+  cluster_kill 3
+  timeout 10 ls "$(on 1)" >/dev/null 2>&1 &
+  took_at_most 15000 cluster_stop 1
+  not cluster_is_mounted 1
+  wait
+}
+
+@test "a second SIGTERM ends a node that is still stopping" {
+  cluster_kill 2
+  cluster_kill 3
+  timeout 10 touch "$(on 1 file)" >/dev/null 2>&1 &
+  await 3 waits_in_fuse $!
+  cluster_signal TERM 1
+  cluster_signal TERM 1
+  took_at_most 15000 cluster_await 15 cluster_is_down 1
+  not cluster_is_mounted 1
+  wait
+}
