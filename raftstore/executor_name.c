@@ -146,13 +146,13 @@ static void move_below(struct run *run, const struct rename *rename)
 }
 
 /* What rename(2) says of the object that is in the way. */
-static int check_replace(struct run *run, const struct rename *rename, bool no_replace)
+static int check_replace(struct run *run, const struct rename *rename)
 {
     bool from_directory = rename->row.attr.type == FILE_DIRECTORY;
     bool to_directory = rename->old.attr.type == FILE_DIRECTORY;
 
-    if (no_replace) {
-        return KE_EXISTS;
+    if (path_is_within(rename->from, rename->to)) {
+        return KE_NOT_EMPTY;
     }
     if (from_directory != to_directory) {
         return from_directory ? KE_NOT_DIR : KE_IS_DIR;
@@ -160,26 +160,19 @@ static int check_replace(struct run *run, const struct rename *rename, bool no_r
     return !to_directory || run_is_empty_directory(run, rename->to) ? 0 : KE_NOT_EMPTY;
 }
 
-static int check_rename(struct run *run, struct rename *rename, bool no_replace)
+/* Both paths differ and `from` exists. */
+static int check_rename(struct run *run, struct rename *rename)
 {
-    int code = run_find_parent(run, rename->to, &rename->to_parent);
+    bool directory = rename->row.attr.type == FILE_DIRECTORY;
+    int code = 0;
 
-    if (code != 0) {
-        return code;
-    }
-    if (rename->row.attr.type == FILE_DIRECTORY && path_is_within(rename->to, rename->from)) {
+    if (directory && path_is_within(rename->to, rename->from)) {
         return KE_INVALID;
     }
-    rename->replaces = run_find(run, rename->to, &rename->old);
     if (rename->replaces) {
-        code = check_replace(run, rename, no_replace);
-        if (code != 0) {
-            return code;
-        }
+        code = check_replace(run, rename);
     }
-    code = run_find_parent(run, rename->from, &rename->from_parent);
-    assert(code == 0); /* `from` exists */
-    return rename->row.attr.type == FILE_DIRECTORY ? collect_below(run, rename) : 0;
+    return code == 0 && directory ? collect_below(run, rename) : code;
 }
 
 static void apply_rename(struct run *run, struct rename *rename)
@@ -210,18 +203,28 @@ int run_rename(struct run *run, const Keelfspb__RenameRequest *request)
     if (code == 0) {
         code = run_take_path(request->to, rename.to);
     }
+    if (code == 0) {
+        code = run_find_parent(run, rename.from, &rename.from_parent);
+    }
+    if (code == 0) {
+        code = run_find_parent(run, rename.to, &rename.to_parent);
+    }
     if (code != 0) {
         return code;
     }
     if (!run_find(run, rename.from, &rename.row)) {
-        return run_missing_code(run, rename.from);
+        return KE_NOT_FOUND;
+    }
+    rename.replaces = run_find(run, rename.to, &rename.old);
+    if (rename.replaces && request->no_replace) {
+        return KE_EXISTS;
     }
     if (strcmp(rename.from, rename.to) == 0) {
         run_answer(run, &rename.row);
-        return request->no_replace ? KE_EXISTS : 0;
+        return 0;
     }
     arena_init(&rename.arena, SIZE_MAX);
-    code = check_rename(run, &rename, request->no_replace != 0);
+    code = check_rename(run, &rename);
     if (code == 0) {
         apply_rename(run, &rename);
     }

@@ -12,7 +12,7 @@
 #include "raftstore/raft_worker.h"
 #include "raftstore/rpc_server.h"
 #include "raftstore/transport.h"
-#include "raftstore/tree_engine.h"
+#include "raftstore/tree.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -274,7 +274,8 @@ void store_close(struct store *store)
     if (store == NULL)
         return;
     /* Callers first, then those who answer them, then what they stand on. */
-    rpc_server_stop(store->server);
+    if (store->server != NULL)
+        rpc_server_stop(store->server);
     if (store->worker != NULL)
         raft_worker_stop(store->worker);
     transport_free(store->transport);
