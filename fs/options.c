@@ -132,7 +132,7 @@ static const struct setting settings[] = {
      "${XDG_STATE_HOME:-~/.local/state}/keelfs/NAME)"},
     {"listen", "HOST:PORT", set_listen,
      "address for other nodes and clients (default: this\n"
-     "node's own in --initial-members, and alone\n" OPTIONS_LISTEN_DEFAULT ")"},
+     "node's own in --initial-members, and alone\n" STORE_LISTEN_DEFAULT ")"},
     {"initial-members", "LIST", set_initial_members,
      "n1=HOST:PORT,n2=HOST:PORT,...: the nodes of a new\n"
      "cluster, the same on each; read only while DIR is\n"

@@ -104,7 +104,7 @@ static int check_listen(const struct options *options, struct err *e)
     if (!is_missing_or_empty(options->data_dir))
         return 0;
     if (!options->initial_members[0])
-        return check_port(OPTIONS_LISTEN_DEFAULT, e);
+        return check_port(STORE_LISTEN_DEFAULT, e);
     int code = members_parse(options->initial_members, members, &count, e);
     return code ? code : check_port(members_find_name(members, count, options->name)->address, e);
 }
