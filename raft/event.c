@@ -1,8 +1,5 @@
 #include "raft/event.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "raft/hook.h"
@@ -37,18 +34,31 @@ struct out {
     size_t length; // as if the buffer were endless
 };
 
-static void put(struct out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void put(struct out *o, const char *format, ...)
+static void put_bytes(struct out *o, const char *text, size_t length)
 {
-    size_t room = o->length < o->size ? o->size - o->length : 0;
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(room > 0 ? o->buf + o->length : NULL, room, format, args);
-    va_end(args);
-    if (n > 0) {
-        o->length += (size_t)n;
+    for (size_t i = 0; i < length; i++) {
+        if (o->length + 1 < o->size) {
+            o->buf[o->length] = text[i];
+            o->buf[o->length + 1] = '\0';
+        }
+        o->length++;
     }
+}
+
+static void put(struct out *o, const char *text)
+{
+    put_bytes(o, text, strlen(text));
+}
+
+static void put_number(struct out *o, uint64_t value)
+{
+    char digits[20]; // of 2^64-1
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    put_bytes(o, digits + at, sizeof(digits) - at);
 }
 
 static void put_ids(struct out *o, const char *label, const struct raft_id_set *set)
@@ -56,9 +66,10 @@ static void put_ids(struct out *o, const char *label, const struct raft_id_set *
     if (set->count == 0) {
         return;
     }
-    put(o, "%s", label);
+    put(o, label);
     for (uint32_t i = 0; i < set->count; i++) {
-        put(o, "%s%" PRIu64, i == 0 ? "" : ",", set->ids[i]);
+        put(o, i == 0 ? "" : ",");
+        put_number(o, set->ids[i]);
     }
 }
 
@@ -83,8 +94,10 @@ static void put_change(struct out *o, const struct raft_event *e)
         put(o, "leave joint");
     }
     for (uint32_t i = 0; i < e->change->change_count; i++) {
-        put(o, "%s%s %" PRIu64, i == 0 ? "" : ", ", names[e->change->changes[i].type],
-            e->change->changes[i].node);
+        put(o, i == 0 ? "" : ", ");
+        put(o, names[e->change->changes[i].type]);
+        put(o, " ");
+        put_number(o, e->change->changes[i].node);
     }
 }
 
@@ -92,8 +105,9 @@ static void put_reason(struct out *o, const struct raft_event *e)
 {
     switch (e->refusal) {
     case RAFT_CHANGE_PENDING:
-        put(o, "the change at %" PRIu64 " may not be applied yet (applied %" PRIu64 ")", e->index,
-            e->applied);
+        put(o, "the change at ");
+        put_number(o, e->index);
+        put(o, " may not be applied yet");
         break;
     case RAFT_CHANGE_IN_JOINT:
         put(o, "the joint configuration comes to its end first");
@@ -110,14 +124,20 @@ static void put_progress(struct out *o, const struct raft_event *e)
     if (p == NULL) {
         return;
     }
-    put(o, "%s, match %" PRIu64 ", next %" PRIu64 ", in flight %" PRIu32 "%s%s",
-        raft_progress_state_name(p->state), p->match, p->next, p->inflight_count,
-        p->paused ? ", paused" : "", p->recent_active ? "" : ", silent");
+    put(o, raft_progress_state_name(p->state));
+    put(o, ", match ");
+    put_number(o, p->match);
+    put(o, ", next ");
+    put_number(o, p->next);
+    put(o, ", in flight ");
+    put_number(o, p->inflight_count);
+    put(o, p->paused ? ", paused" : "");
+    put(o, p->recent_active ? "" : ", silent");
 }
 
 static void put_message(struct out *o, const struct raft_event *e)
 {
-    put(o, "%s", raft_message_type_name(e->message));
+    put(o, raft_message_type_name(e->message));
 }
 
 // Fields that are numbers, then those that need more.
@@ -166,7 +186,7 @@ static void put_field(struct out *o, const struct raft_event *e, const char *nam
         if (strlen(numbers[i].name) == length && memcmp(numbers[i].name, name, length) == 0) {
             uint64_t value;
             memcpy(&value, (const char *)e + numbers[i].offset, sizeof(value));
-            put(o, "%" PRIu64, value);
+            put_number(o, value);
             return;
         }
     }
@@ -188,10 +208,10 @@ size_t raft_event_format(const struct raft_event *event, char *buf, size_t size)
     while (*at != '\0') {
         const char *open = strchr(at, '{');
         if (open == NULL) {
-            put(&o, "%s", at);
+            put(&o, at);
             break;
         }
-        put(&o, "%.*s", (int)(open - at), at);
+        put_bytes(&o, at, (size_t)(open - at));
         const char *close = strchr(open, '}');
         put_field(&o, event, open + 1, (size_t)(close - open) - 1);
         at = close + 1;
