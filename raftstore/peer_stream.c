@@ -279,6 +279,17 @@ static void accept_stream(struct peer_stream *stream)
     grpc_slice_unref(own.value);
 }
 
+/* A refused peer tries again for ever; it is worth one line. */
+static void log_refusal(struct rpc_server *server, const struct err *e)
+{
+    pthread_mutex_lock(&server->lock);
+    bool known = strcmp(server->refused, e->text) == 0;
+    (void)snprintf(server->refused, sizeof(server->refused), "%s", e->text);
+    pthread_mutex_unlock(&server->lock);
+    if (!known)
+        log_warn("a peer's stream is refused: %s", e->text);
+}
+
 static void on_request(struct rpc_event *event, bool ok)
 {
     struct peer_stream *stream = RPC_EVENT_OWNER(event, struct peer_stream, on_request);
@@ -296,7 +307,7 @@ static void on_request(struct rpc_event *event, bool ok)
     stream_start(stream, &close, 1, &stream->on_closed);
     struct err e;
     if (check_metadata(stream, &e) != 0) {
-        log_warn("stream refused: %s", e.text);
+        log_refusal(stream->server, &e);
         stream_fail(stream, false, &e);
     } else if (!list_add(stream, &e)) {
         stream_fail(stream, false, &e);

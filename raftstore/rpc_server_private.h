@@ -33,6 +33,7 @@ struct rpc_server {
     bool shut_down; /* gRPC has let go of all connections */
     struct peer_stream *streams;
     size_t stream_count;
+    char refused[ERR_TEXT_MAX]; /* why the last stream was; logged when it changes */
 };
 
 void rpc_server_object_added(struct rpc_server *server);

@@ -228,7 +228,7 @@ static void peer_log_failure(struct transport_peer *peer, const struct stream *s
     if (strncmp(text, peer->reason, REASON_TEXT_MAX - 1) != 0) {
         (void)snprintf(peer->reason, REASON_TEXT_MAX, "%s", text);
         if (stream->status == GRPC_STATUS_UNAVAILABLE)
-            log_warn("no connection to store %" PRIu64 " at %s: %s; trying on", peer->store_id,
+            log_warn("no connection to store %" PRIu64 " at %s: %s; trying again", peer->store_id,
                      peer->address, peer->reason);
         else
             log_error("store %" PRIu64 " at %s refuses messages: %s", peer->store_id, peer->address,

@@ -1,0 +1,192 @@
+#include "inbox.h"
+
+#include "raftstore/memory.h"
+#include "raftstore/thread.h"
+
+#include <assert.h>
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUND_MS      20
+#define ROUNDS        1000
+#define OP_TIMEOUT_MS 5000
+
+struct inbox *inbox_new(void)
+{
+    struct inbox *inbox = mem_zalloc(sizeof(*inbox));
+    pthread_mutex_init(&inbox->lock, NULL);
+    thread_cond_init(&inbox->changed);
+    return inbox;
+}
+
+void inbox_free(struct inbox *inbox)
+{
+    for (size_t i = 0; i < inbox->count; i++)
+        raft_message_release(&inbox->messages[i]);
+    pthread_cond_destroy(&inbox->changed);
+    pthread_mutex_destroy(&inbox->lock);
+    free(inbox);
+}
+
+static void deliver(void *ctx, const struct wire_envelope *envelope, struct raft_message *message)
+{
+    struct inbox *inbox = ctx;
+    pthread_mutex_lock(&inbox->lock);
+    while (inbox->blocked)
+        pthread_cond_wait(&inbox->changed, &inbox->lock);
+    assert(inbox->count < INBOX_MESSAGES_MAX);
+    inbox->envelopes[inbox->count] = *envelope;
+    raft_message_move(&inbox->messages[inbox->count], message);
+    inbox->count++;
+    pthread_cond_broadcast(&inbox->changed);
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+static void unreachable(void *ctx, uint64_t store_id)
+{
+    struct inbox *inbox = ctx;
+    pthread_mutex_lock(&inbox->lock);
+    inbox->unreachable++;
+    inbox->unreachable_store = store_id;
+    pthread_cond_broadcast(&inbox->changed);
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+void inbox_await(struct inbox *inbox, size_t count)
+{
+    pthread_mutex_lock(&inbox->lock);
+    while (inbox->count < count)
+        pthread_cond_wait(&inbox->changed, &inbox->lock);
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+void inbox_await_unreachable(struct inbox *inbox, unsigned before)
+{
+    pthread_mutex_lock(&inbox->lock);
+    while (inbox->unreachable <= before)
+        pthread_cond_wait(&inbox->changed, &inbox->lock);
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+unsigned inbox_unreachable(struct inbox *inbox)
+{
+    pthread_mutex_lock(&inbox->lock);
+    unsigned count = inbox->unreachable;
+    pthread_mutex_unlock(&inbox->lock);
+    return count;
+}
+
+size_t inbox_count(struct inbox *inbox)
+{
+    pthread_mutex_lock(&inbox->lock);
+    size_t count = inbox->count;
+    pthread_mutex_unlock(&inbox->lock);
+    return count;
+}
+
+void inbox_set_blocked(struct inbox *inbox, bool blocked)
+{
+    pthread_mutex_lock(&inbox->lock);
+    inbox->blocked = blocked;
+    pthread_cond_broadcast(&inbox->changed);
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+struct rpc_server *inbox_serve(struct inbox *inbox, uint64_t store_id, int port,
+                               struct store *store)
+{
+    char listen[INBOX_ADDRESS_MAX];
+    (void)snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
+    struct rpc_server_config config = {
+        .listen = listen,
+        .cluster_id = TEST_CLUSTER,
+        .store_id = store_id,
+        .region_id = TEST_REGION,
+        .op_timeout_ms = OP_TIMEOUT_MS,
+        .store = store,
+        .deliver = deliver,
+        .ctx = inbox,
+    };
+    struct rpc_server *server;
+    struct err e;
+    cr_assert_eq(rpc_server_start(&config, &server, &e), 0, "%s", e.text);
+    return server;
+}
+
+void inbox_stop(struct rpc_server *server)
+{
+    rpc_server_stop(server);
+    rpc_server_free(server);
+}
+
+const char *inbox_address(const struct rpc_server *server, char *out)
+{
+    (void)snprintf(out, INBOX_ADDRESS_MAX, "127.0.0.1:%d", rpc_server_port(server));
+    return out;
+}
+
+struct transport *inbox_transport(struct inbox *inbox, uint64_t cluster_id, uint64_t store_id)
+{
+    struct transport_config config = {
+        .cluster_id = cluster_id,
+        .store_id = store_id,
+        .unreachable = unreachable,
+        .ctx = inbox,
+    };
+    return transport_new(&config);
+}
+
+void inbox_make_message(uint64_t index, size_t count, size_t size, struct raft_message *ret_message,
+                        struct wire_envelope *ret_envelope)
+{
+    raft_message_init(ret_message, RAFT_MESSAGE_APPEND);
+    ret_message->from = 2;
+    ret_message->to = 1;
+    ret_message->term = 6;
+    ret_message->log_term = 5;
+    ret_message->index = index;
+    ret_message->commit = index;
+    struct raft_entry *entries[RAFT_MESSAGE_ENTRIES_MAX];
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = raft_entry_alloc(RAFT_ENTRY_NORMAL, size);
+        entries[i]->term = 6;
+        entries[i]->index = index + 1 + i;
+        memset(entries[i]->data, (int)(i & 0xff), size);
+    }
+    cr_assert_eq(raft_message_set_entries(ret_message, entries, count), 0);
+    for (size_t i = 0; i < count; i++)
+        raft_entry_unref(entries[i]);
+    *ret_envelope = (struct wire_envelope){
+        .region_id = TEST_REGION,
+        .from_peer = 2,
+        .from_store = 2,
+        .to_peer = 1,
+        .to_store = 1,
+        .conf_ver = 1,
+        .version = 1,
+    };
+}
+
+void inbox_send(struct transport *transport, uint64_t index, size_t size)
+{
+    struct raft_message message;
+    struct wire_envelope envelope;
+    inbox_make_message(index, size > 0 ? 1 : 0, size, &message, &envelope);
+    transport_send(transport, 1, &envelope, &message);
+    raft_message_release(&message);
+}
+
+void inbox_connect(struct inbox *inbox, struct transport *transport)
+{
+    size_t before = inbox_count(inbox);
+    for (unsigned round = 0; inbox_count(inbox) == before; round++) {
+        cr_assert_lt(round, ROUNDS, "no connection");
+        inbox_send(transport, 0, 0);
+        pthread_mutex_lock(&inbox->lock);
+        if (inbox->count == before)
+            (void)thread_cond_wait_ms(&inbox->changed, &inbox->lock, ROUND_MS);
+        pthread_mutex_unlock(&inbox->lock);
+    }
+}

@@ -1,0 +1,24 @@
+/* A call of TinyKv/Raft (or any method) step by step, for what no well-behaved
+ * peer does. */
+#ifndef KEELFS_TESTS_NET_RAW_STREAM_H
+#define KEELFS_TESTS_NET_RAW_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define RAW_STREAM_WORDS_MAX 512
+
+struct raw_stream;
+
+/* A NULL id is not sent. */
+struct raw_stream *raw_stream_open(const char *address, const char *method, const char *cluster_id,
+                                   const char *store_id, const char *to_store_id);
+/* False when the stream is broken. */
+bool raw_stream_send(struct raw_stream *stream, const void *bytes, size_t size);
+void raw_stream_half_close(struct raw_stream *stream);
+/* Waits for the status, and frees. `words` has RAW_STREAM_WORDS_MAX bytes. */
+int raw_stream_end(struct raw_stream *stream, char *words);
+/* Cancels, and frees. */
+void raw_stream_cancel(struct raw_stream *stream);
+
+#endif
