@@ -46,10 +46,15 @@ static bool mailbox_append(struct mailbox *box, struct mail *mail, size_t max, b
         *box->last_next = mail;
         box->last_next = &mail->next;
         box->count++;
-        if (wake && box->waiting)
-            pthread_cond_signal(&box->filled);
     }
+    /* Not under the lock: the owner would wake only to wait for it. One signal is
+     * enough, whoever gives it. */
+    bool signal = fits && wake && box->waiting;
+    if (signal)
+        box->waiting = false;
     pthread_mutex_unlock(&box->lock);
+    if (signal)
+        pthread_cond_signal(&box->filled);
     return fits;
 }
 

@@ -270,10 +270,13 @@ static void peer_answer_reads(struct peer *peer, const struct raft_ready *ready)
     }
 }
 
-/* Writes, then tells those who may rely on it: the order is the safety of Raft. */
-static void peer_append(struct peer *peer, struct raft_message *append)
+/* Writes, then tells those who may rely on it: the order is the safety of Raft.
+ * Without entries, term or vote there is nothing new to be durable, and all that
+ * came before is: an answer to a message that only moved the commit index needs
+ * no fsync. */
+static void peer_append(struct peer *peer, struct raft_message *append, bool must_sync)
 {
-    peer_storage_append(peer->config.storage, append, append->response_count > 0);
+    peer_storage_append(peer->config.storage, append, must_sync);
     for (size_t i = 0; i < append->response_count; i++) {
         struct raft_message *response = &append->responses[i];
         if (response->to == peer->peer_id)
@@ -281,6 +284,23 @@ static void peer_append(struct peer *peer, struct raft_message *append)
         else
             peer_send(peer, response);
     }
+}
+
+/* Whether a later append of the same Ready tells its receiver all that this one,
+ * which only carries the commit index, would. */
+static bool peer_is_superseded(const struct raft_ready *ready, size_t i)
+{
+    const struct raft_message *message = &ready->messages[i];
+    if (message->type != RAFT_MESSAGE_APPEND || message->entry_count > 0)
+        return false;
+    for (size_t k = i + 1; k < ready->message_count; k++) {
+        const struct raft_message *later = &ready->messages[k];
+        if (later->type == RAFT_MESSAGE_APPEND && later->to == message->to &&
+            later->term == message->term && later->index >= message->index &&
+            later->commit >= message->commit)
+            return true;
+    }
+    return false;
 }
 
 /* One Ready. False when there was nothing to do. */
@@ -303,12 +323,12 @@ static bool peer_handle_ready(struct peer *peer)
             append = message;
         } else if (message->type == RAFT_MESSAGE_STORAGE_APPLY) {
             apply_entries(peer->config.apply, message);
-        } else {
+        } else if (!peer_is_superseded(&ready, i)) {
             peer_send(peer, message);
         }
     }
     if (append != NULL)
-        peer_append(peer, append);
+        peer_append(peer, append, ready.must_sync);
     return true;
 }
 
