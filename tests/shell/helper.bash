@@ -122,7 +122,7 @@ common_teardown() {
 
 # status I FIELD: a field of node I's status. Never waits for a majority.
 status() {
-  sed -n "s/^$2: *//p" "$(on "$1" .keelfs/status)"
+  sed -n "s/^$2  *//p" "$(on "$1" .keelfs/status)"
 }
 
 # The number of the node that leads, as node I sees it.
