@@ -26,7 +26,8 @@ static void release(RaftCmdpb__RaftCmdRequest *request, struct command *cmd)
 
 static bool is(ProtobufCBinaryData bytes, const char *text)
 {
-    return bytes.len == strlen(text) && memcmp(bytes.data, text, bytes.len) == 0;
+    return bytes.len == strlen(text) &&
+           (bytes.len == 0 || memcmp(bytes.data, text, bytes.len) == 0);
 }
 
 Test(command, a_new_one_has_the_time_and_the_owner)

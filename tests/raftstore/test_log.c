@@ -99,6 +99,8 @@ Test(log, fatal_ends_the_process_with_the_status_of_an_io_error, .exit_code = 74
     log_fatal("the disk is gone");
 }
 
+/* AddressSanitizer ends the process itself. */
+#ifndef __SANITIZE_ADDRESS__
 Test(memory, out_of_memory_ends_the_process, .exit_code = 74)
 {
     /* More than any address space has. */
@@ -106,6 +108,7 @@ Test(memory, out_of_memory_ends_the_process, .exit_code = 74)
 
     (void)mem_alloc(size);
 }
+#endif
 
 Test(memory, nothing_is_never_null)
 {
