@@ -1,0 +1,198 @@
+/* The open state of a regular file: its handles, the version they read, and
+ * what was written through them and is not published yet.
+ *
+ * What readers see. A handle reads the version that was current when it was
+ * opened, from first to last byte, whatever other nodes do meanwhile. While
+ * anything written on this node is unpublished (a layer is not empty), all
+ * handles of the file see
+ *
+ *     file->view, with `in_flight` over it, with `dirty` over that
+ *
+ * so that another process sees written bytes at once; when the last layer is
+ * gone they stay on the version that has it all.
+ *
+ * Invariants, under the lock:
+ *   - file->view never contains what is in `in_flight` or `dirty`. One publish
+ *     of a file is under way at a time; when it has ended, `view` moves to a
+ *     version that contains it and `in_flight` is cleared, in one step.
+ *   - A look at the store while a publish is under way may contain it or not:
+ *     unless its version is the one of `view`, whoever looked waits for the end.
+ *   - `in_flight` is not changed while its publish is under way.
+ *   - While a handle can read, `view` is readable.
+ *
+ * A removed file goes on for those who have it open: nothing of it is published
+ * any more, and its layers go with the last handle.
+ *
+ * The file belongs to its inode and is freed with it; a handle pins the inode,
+ * and so does a publish. Nothing here waits or calls the store's asynchronous
+ * side; functions that would have to wait return FILE_WAIT and the round for
+ * file_wait().
+ */
+#ifndef KEELFS_FS_FILE_H
+#define KEELFS_FS_FILE_H
+
+#include "fs/dirty.h"
+#include "fs/inode.h"
+#include "fs/layer.h"
+#include "fs/view.h"
+#include "fs/waiters.h"
+#include "raftstore/command.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Unpublished bytes (their cost) of one handle, and the chunks they touch: as
+ * much as one publish takes, but for what the writes of other handles, which cut
+ * extents in pieces, can add until they are stopped. */
+#define FILE_HANDLE_COST_MAX   COMMAND_CONTENT_MAX
+#define FILE_HANDLE_CHUNKS_MAX (COMMAND_CHUNKS_MAX / 2)
+#define FILE_SPLIT_COST_MAX    (128u << 10)
+#define FILE_SPLIT_CHUNKS_MAX  (COMMAND_CHUNKS_MAX / 4)
+/* What a removed file that is still open may hold in memory. */
+#define FILE_REMOVED_COST_MAX (64u << 20)
+
+struct fs;
+struct publish;
+
+/* An open file description. All but the first four fields are guarded by the
+ * file's lock. */
+struct handle {
+    struct fs *fs;
+    struct inode *inode; /* pinned */
+    struct file *file;
+    bool readable;
+
+    struct handle *next;
+    struct dirty_owner owner;
+    struct view *view;
+    uint32_t pid;       /* of the thread that opened it or read last */
+    bool has_read;      /* since it got its view */
+    bool at_end;        /* the last read reached the end */
+    bool truncated;     /* made a truncation that is still in `dirty` */
+    bool is_in_flight;  /* takes part in the publish under way */
+    bool wants_publish; /* until it is taken */
+    uint64_t publish_deadline_ns;
+    uint64_t taken;   /* publishes that took something of it */
+    uint64_t settled; /* of those, how many have ended */
+    int error;        /* of a failed publish; for good */
+    bool is_released; /* kept only for what it wrote */
+};
+
+struct file {
+    struct fs *fs;
+    struct inode *inode;  /* whose it is */
+    pthread_mutex_t lock; /* guards the rest */
+    struct handle *handles;
+    struct view *view;   /* NULL while nobody has it open */
+    uint64_t current_ns; /* `view` was the current version at this time */
+    struct layer in_flight;
+    struct layer dirty;
+    struct publish *publish; /* the one under way, or NULL */
+    struct waiters waiters;  /* for its end */
+    bool is_detached;        /* removed: nothing is published any more */
+};
+
+enum file_answer { FILE_READY, FILE_WAIT, FILE_WAIT_BUDGET };
+
+/* One look at the store, made after a read point. */
+struct look {
+    struct tree_view *tree;
+    const char *path;
+    struct attr attr;
+    uint64_t since_ns; /* the read point was reached by then */
+};
+
+/* For the inode table. NULL is fine. */
+void file_free(struct file *file);
+
+/* The attributes of the file that `look` found, with what is unpublished here.
+ * Handles that `pid` reads and that are not in the middle of a version move to
+ * the one found: fstat() is how a reader asks for what is new. */
+enum file_answer file_show(struct inode *inode, const struct look *look, uint32_t pid,
+                           struct attr *ret_attr, uint64_t *ret_round);
+
+/* What is open through `handle`. */
+void file_show_handle(struct handle *handle, struct attr *ret_attr);
+
+/* The same for a removed file. False when nobody has it open. */
+bool file_show_removed(struct inode *inode, struct attr *ret_attr);
+
+/* Opens what `look` found; it pins the inode again. `flags` as for open(2). */
+enum file_answer file_open(struct fs *fs, struct inode *inode, const struct look *look, int flags,
+                           uint32_t pid, struct handle **ret_handle, uint64_t *ret_round);
+/* Opens a removed file that is open already, or version `view` of one that was
+ * looked up just before. NULL: neither. */
+struct handle *file_open_removed(struct fs *fs, struct inode *inode, struct view *view, int flags,
+                                 uint32_t pid);
+
+/* Ends a handle, and publishes in the background what no flush came for. */
+void file_release(struct handle *handle);
+
+/* Waits for the end of the publish that was under way in `round`. */
+void file_wait(struct file *file, uint64_t round, struct op *op);
+
+/* Reads what the handle sees. `*ret_size` is short only at the end. */
+int file_read(struct handle *handle, uint64_t offset, void *buffer, size_t size, uint32_t pid,
+              size_t *ret_size);
+
+struct file_write {
+    bool append;
+    bool clear_suid;
+    uint64_t offset;
+    const void *data;
+    size_t size;
+    uint64_t deadline_ns; /* of a publish that has to make room */
+};
+
+/* Returns an enum file_answer, or a KE_ code: KE_TOO_LARGE, KE_BUSY (no memory
+ * left for unpublished data), the error of an earlier publish. */
+int file_write(struct handle *handle, const struct file_write *write, uint64_t *ret_round);
+
+/* Truncates or extends as a part of the next publish. 0 or a KE_ code. */
+int file_truncate(struct handle *handle, uint64_t size, bool clear_suid, struct attr *ret_attr);
+
+/* Publishes what the handle wrote. `*target` is 0 at the first call and is kept
+ * for the others. Returns an enum file_answer or the error of the publish. */
+int file_publish(struct handle *handle, uint64_t deadline_ns, uint64_t *target,
+                 uint64_t *ret_round);
+
+/* A publish of the file is under way: attributes must not be changed now. */
+enum file_answer file_settled(struct inode *inode, uint64_t *ret_round);
+
+/* set_attr with `set` has been applied, and `look` found the file after that. */
+void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,
+                        const struct look *look);
+
+/* Replaces views that are too old; on the apply thread. */
+void file_renew_views(struct inode *inode);
+
+/* Drops all handles without publishing: the mount is gone. */
+void file_abandon(struct inode *inode);
+
+/* --- for publish.c and file_io.c, under the lock --- */
+
+/* What the layers cost in memory. A change of it is told to the budget. */
+size_t file_cost(const struct file *file);
+void file_recharge(struct file *file, size_t before);
+
+/* No layer has anything. */
+bool file_is_clean(const struct file *file);
+bool file_has_readers(const struct file *file);
+/* The size of what lies below the dirty layer. */
+uint64_t file_size_below(const struct file *file);
+void file_get_attr(const struct file *file, struct attr *ret_attr);
+
+/* `view` (taken) is the current version now. */
+void file_advance(struct file *file, struct view *view);
+/* All handles read file->view from now on. */
+void file_pin_handles(struct file *file);
+/* Nothing of it can be published any more. */
+bool file_check_detached(struct file *file);
+
+/* Frees what the last handle left behind, and unlocks. The file may be gone
+ * after this. */
+void file_unlock(struct file *file);
+
+#endif

@@ -1,0 +1,84 @@
+/* What all of the file system shares, and what lives longer than a request.
+ * Private to fs/.
+ *
+ * Threads: the session's workers run the handlers (ops_*.c), the store's apply
+ * thread runs the steps of waiting requests and the observer. Locks, in the
+ * order they are taken:
+ *
+ *     `objects_lock`
+ *     a directory handle's lock (ops_dir.c)
+ *     a file's lock (file.h), one at a time
+ *     a view's lock (view.h)
+ *     the locks of the inode table, the budget, `recent`; `work_lock`: one of
+ *     them at a time, nothing under it
+ *
+ * None is held across a call of the store that can call back (store_propose(),
+ * store_barrier(), op_finish()), nor across a reply to the kernel.
+ */
+#ifndef KEELFS_FS_FS_H
+#define KEELFS_FS_FS_H
+
+#include "fs/budget.h"
+#include "fs/inode.h"
+#include "fs/mount.h"
+#include "fs/recent.h"
+#include "raftstore/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Something open that only the kernel's handle leads to, so that it can be found
+ * when the mount goes. The first member of what it stands for. */
+struct fs_object {
+    struct fs_object *prev; /* guarded by `objects_lock` */
+    struct fs_object *next;
+    void (*free)(struct fs_object *object);
+    void (*renew)(struct fs_object *object); /* lets go of old views, or NULL */
+};
+
+/* The first exchange with the kernel; see init_flags.h. */
+struct init_handshake {
+    uint64_t unique;
+    uint64_t offered;
+    atomic_bool is_done; /* set once; the others are not touched after it */
+};
+
+struct fs {
+    struct store *store;
+    struct tree *tree;
+    char *mountpoint;
+    char *data_dir;
+    char *options; /* "" when there are none */
+    uint32_t op_timeout_ms;
+    struct inode_table inodes;
+    struct budget budget;
+    struct recent recent;
+    struct init_handshake init;
+    uint64_t renewed_ns; /* of the apply thread: when views were last looked over */
+
+    pthread_mutex_t objects_lock;
+    struct fs_object objects; /* the head of a ring */
+
+    pthread_mutex_t work_lock; /* guards the rest */
+    pthread_cond_t work_ended;
+    size_t work; /* requests and publishes under way */
+};
+
+/* Around everything that lives on after its handler returned. */
+void fs_begin_work(struct fs *fs);
+void fs_end_work(struct fs *fs);
+void fs_wait_for_work(struct fs *fs);
+
+/* An open object begins and ends. Ending does not free it. */
+void fs_object_add(struct fs *fs, struct fs_object *object);
+void fs_object_remove(struct fs *fs, struct fs_object *object);
+
+/* The mount is gone: drops what is still open, and every view. */
+void fs_abandon_open(struct fs *fs);
+
+/* Wall clock, for times that a command carries. */
+int64_t fs_wall_clock_ns(void);
+
+#endif

@@ -1,0 +1,276 @@
+#include "fs/inode.h"
+
+#include "fs/file.h"
+#include "raftstore/memory.h"
+#include "raftstore/path.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS_MIN 1024
+
+static struct inode **bucket_of(struct inode_table *table, uint64_t id)
+{
+    /* Ids count up: multiplying spreads them over the buckets. */
+    return &table->buckets[(id * 0x9e3779b97f4a7c15ull >> 32) & (table->bucket_count - 1)];
+}
+
+static struct inode *table_find(struct inode_table *table, uint64_t id)
+{
+    struct inode *inode = *bucket_of(table, id);
+
+    while (inode != NULL && inode->id != id)
+        inode = inode->next;
+    return inode;
+}
+
+static void table_grow(struct inode_table *table)
+{
+    struct inode **old = table->buckets;
+    size_t old_count = table->bucket_count;
+
+    table->bucket_count *= 2;
+    table->buckets = mem_zalloc(table->bucket_count * sizeof(struct inode *));
+    for (size_t i = 0; i < old_count; i++) {
+        while (old[i] != NULL) {
+            struct inode *inode = old[i];
+            struct inode **bucket = bucket_of(table, inode->id);
+            old[i] = inode->next;
+            inode->next = *bucket;
+            *bucket = inode;
+        }
+    }
+    free(old);
+}
+
+static struct inode *table_add(struct inode_table *table, uint64_t id, enum file_type type,
+                               const char *path)
+{
+    if (table->count >= table->bucket_count)
+        table_grow(table);
+    struct inode **bucket = bucket_of(table, id);
+    struct inode *inode = mem_zalloc(sizeof(*inode));
+    inode->id = id;
+    inode->type = type;
+    inode->table = table;
+    inode->path = mem_strdup(path);
+    inode->next = *bucket;
+    *bucket = inode;
+    table->count++;
+    return inode;
+}
+
+static void table_drop(struct inode_table *table, struct inode *inode)
+{
+    struct inode **link = bucket_of(table, inode->id);
+
+    while (*link != inode)
+        link = &(*link)->next;
+    *link = inode->next;
+    table->count--;
+    file_free(inode->file);
+    free(inode->path);
+    free(inode);
+}
+
+static void table_drop_if_unused(struct inode_table *table, struct inode *inode)
+{
+    if (inode->lookups == 0 && inode->pins == 0 && inode->id != ATTR_ROOT_ID)
+        table_drop(table, inode);
+}
+
+static void set_path(struct inode *inode, const char *path)
+{
+    free(inode->path);
+    inode->path = mem_strdup(path);
+}
+
+void inode_table_init(struct inode_table *table)
+{
+    *table = (struct inode_table){.bucket_count = BUCKETS_MIN};
+    pthread_mutex_init(&table->lock, NULL);
+    table->buckets = mem_zalloc(table->bucket_count * sizeof(struct inode *));
+    table_add(table, ATTR_ROOT_ID, FILE_DIRECTORY, "");
+}
+
+void inode_table_release(struct inode_table *table)
+{
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        while (table->buckets[i] != NULL) {
+            assert(table->buckets[i]->pins == 0);
+            table_drop(table, table->buckets[i]);
+        }
+    }
+    free(table->buckets);
+    pthread_mutex_destroy(&table->lock);
+}
+
+struct inode *inode_pin(struct inode_table *table, uint64_t id)
+{
+    pthread_mutex_lock(&table->lock);
+    struct inode *inode = table_find(table, id);
+    if (inode != NULL)
+        inode->pins++;
+    pthread_mutex_unlock(&table->lock);
+    return inode;
+}
+
+void inode_pin_again(struct inode *inode)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    assert(inode->pins > 0);
+    inode->pins++;
+    pthread_mutex_unlock(&inode->table->lock);
+}
+
+void inode_unpin(struct inode *inode)
+{
+    if (inode == NULL)
+        return;
+    struct inode_table *table = inode->table;
+    pthread_mutex_lock(&table->lock);
+    assert(inode->pins > 0);
+    inode->pins--;
+    table_drop_if_unused(table, inode);
+    pthread_mutex_unlock(&table->lock);
+}
+
+struct inode *inode_remember(struct inode_table *table, uint64_t id, enum file_type type,
+                             const char *path)
+{
+    pthread_mutex_lock(&table->lock);
+    struct inode *inode = table_find(table, id);
+    if (inode == NULL)
+        inode = table_add(table, id, type, path);
+    else if (strcmp(inode->path, path) != 0)
+        set_path(inode, path);
+    inode->removed = false;
+    inode->pins++;
+    pthread_mutex_unlock(&table->lock);
+    return inode;
+}
+
+void inode_add_lookup(struct inode *inode)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    inode->lookups++;
+    pthread_mutex_unlock(&inode->table->lock);
+}
+
+void inode_forget(struct inode_table *table, uint64_t id, uint64_t count)
+{
+    pthread_mutex_lock(&table->lock);
+    struct inode *inode = table_find(table, id);
+    if (inode != NULL && id != ATTR_ROOT_ID) {
+        assert(inode->lookups >= count);
+        inode->lookups -= count;
+        table_drop_if_unused(table, inode);
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
+bool inode_path(struct inode *inode, char *out)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    bool present = !inode->removed;
+    if (present)
+        memcpy(out, inode->path, strlen(inode->path) + 1);
+    pthread_mutex_unlock(&inode->table->lock);
+    return present;
+}
+
+bool inode_is_removed(struct inode *inode)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    bool removed = inode->removed;
+    pthread_mutex_unlock(&inode->table->lock);
+    return removed;
+}
+
+void inode_note_removed(struct inode_table *table, uint64_t id)
+{
+    pthread_mutex_lock(&table->lock);
+    struct inode *inode = table_find(table, id);
+    if (inode != NULL)
+        inode->removed = true;
+    pthread_mutex_unlock(&table->lock);
+}
+
+/* `path` lies in `from`, which is `to` now. One that gets too long was wrong
+ * before, since the store refuses such a rename. */
+static void move_path(struct inode *inode, const char *from, const char *to)
+{
+    const char *rest = inode->path + strlen(from);
+    size_t to_size = strlen(to);
+    size_t rest_size = strlen(rest);
+
+    if (to_size + rest_size > PATH_BYTES_MAX)
+        return;
+    char *moved = mem_alloc(to_size + rest_size + 1);
+    memcpy(moved, to, to_size);
+    memcpy(moved + to_size, rest, rest_size + 1);
+    free(inode->path);
+    inode->path = moved;
+}
+
+static void move_all_below(struct inode_table *table, const char *from, const char *to)
+{
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        for (struct inode *inode = table->buckets[i]; inode != NULL; inode = inode->next) {
+            if (!inode->removed && path_is_within(inode->path, from))
+                move_path(inode, from, to);
+        }
+    }
+}
+
+void inode_note_renamed(struct inode_table *table, uint64_t id, const char *from, const char *to)
+{
+    pthread_mutex_lock(&table->lock);
+    struct inode *inode = table_find(table, id);
+    /* A directory that the kernel does not know has no known children either. */
+    if (inode != NULL && inode->type == FILE_DIRECTORY)
+        move_all_below(table, from, to);
+    if (inode != NULL)
+        set_path(inode, to);
+    pthread_mutex_unlock(&table->lock);
+}
+
+struct file *inode_file(struct inode *inode)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    struct file *file = inode->file;
+    pthread_mutex_unlock(&inode->table->lock);
+    return file;
+}
+
+struct file *inode_set_file(struct inode *inode, struct file *file)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    if (inode->file == NULL)
+        inode->file = file;
+    file = inode->file;
+    pthread_mutex_unlock(&inode->table->lock);
+    return file;
+}
+
+void inode_table_each_file(struct inode_table *table, inode_each_fn *each, void *ctx)
+{
+    pthread_mutex_lock(&table->lock);
+    struct inode **inodes = mem_alloc(table->count * sizeof(struct inode *));
+    size_t count = 0;
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        for (struct inode *inode = table->buckets[i]; inode != NULL; inode = inode->next) {
+            if (inode->file != NULL) {
+                inode->pins++;
+                inodes[count++] = inode;
+            }
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+    for (size_t i = 0; i < count; i++) {
+        each(ctx, inodes[i]);
+        inode_unpin(inodes[i]);
+    }
+    free(inodes);
+}

@@ -1,0 +1,88 @@
+/* What the kernel knows: every file, directory and link that it holds a
+ * reference to, or that is open, by its id.
+ *
+ * The id is the inode number (attr.id; the root is ATTR_ROOT_ID) and is never
+ * used twice. The store is addressed by path, so an entry keeps the path its
+ * file has at the moment; the observer of the store moves it along. Paths are
+ * what the table was told last, and the store can be ahead of it: whoever looks
+ * a path up compares the id it finds, and tries again when it is another.
+ *
+ * An entry lives while the kernel has looked it up more often than it forgot
+ * (`lookups`), or somebody pins it. The table's lock guards all entries; it is
+ * held for moments only and no other lock is taken under it, so that it may be
+ * taken under any other.
+ */
+#ifndef KEELFS_FS_INODE_H
+#define KEELFS_FS_INODE_H
+
+#include "raftstore/attr.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct file;
+struct inode_table;
+
+struct inode {
+    uint64_t id;
+    enum file_type type;
+    struct inode_table *table;
+
+    /* Guarded by the table's lock. */
+    struct inode *next; /* in its bucket */
+    char *path;         /* of a removed one: its last */
+    bool removed;
+    uint64_t lookups;
+    unsigned pins;
+    struct file *file; /* once opened, until the inode goes; see file.h */
+};
+
+struct inode_table {
+    pthread_mutex_t lock;
+    struct inode **buckets;
+    size_t bucket_count; /* a power of two */
+    size_t count;
+};
+
+/* With the root in it. */
+void inode_table_init(struct inode_table *table);
+/* Nothing is pinned any more. */
+void inode_table_release(struct inode_table *table);
+
+/* Pins the inode; NULL when the table does not have it. */
+struct inode *inode_pin(struct inode_table *table, uint64_t id);
+void inode_pin_again(struct inode *inode);
+/* NULL is fine. May free the inode. */
+void inode_unpin(struct inode *inode);
+
+/* Finds or makes the entry, which is at `path` now, and pins it. */
+struct inode *inode_remember(struct inode_table *table, uint64_t id, enum file_type type,
+                             const char *path);
+
+/* A reply is about to give the kernel one more reference. */
+void inode_add_lookup(struct inode *inode);
+/* The kernel dropped `count`, or did not get them. */
+void inode_forget(struct inode_table *table, uint64_t id, uint64_t count);
+
+/* Copies the path to `out` (PATH_BYTES_MAX + 1 bytes). False when the inode is
+ * removed. */
+bool inode_path(struct inode *inode, char *out);
+bool inode_is_removed(struct inode *inode);
+
+/* From the observer. A rename of a directory moves all below it along. */
+void inode_note_removed(struct inode_table *table, uint64_t id);
+void inode_note_renamed(struct inode_table *table, uint64_t id, const char *from, const char *to);
+
+/* The open state: NULL when it was never opened. */
+struct file *inode_file(struct inode *inode);
+/* Sets it when there is none yet; returns what there is. Otherwise the caller
+ * keeps its own. */
+struct file *inode_set_file(struct inode *inode, struct file *file);
+
+/* Calls `each` for every inode with open state, without the lock. */
+typedef void inode_each_fn(void *ctx, struct inode *inode);
+void inode_table_each_file(struct inode_table *table, inode_each_fn *each, void *ctx);
+
+#endif

@@ -1,0 +1,95 @@
+/* Changes of one file that lie over a version of it: first it may be truncated,
+ * then extents are written, then bytes are appended. The order is that of
+ * command_write(), so that a layer is one publish.
+ *
+ *     what a local reader sees = view, with the layer in flight over it, with
+ *                                the dirty layer over that
+ *
+ * Pure: no I/O, no lock; the file that embeds a layer guards it.
+ *
+ * Appended bytes have no offset until they are applied; they are shown behind
+ * everything else. What a position names is the file as shown, so a truncation
+ * turns them into extents first.
+ */
+#ifndef KEELFS_FS_LAYER_H
+#define KEELFS_FS_LAYER_H
+
+#include "fs/dirty.h"
+#include "raftstore/attr.h"
+#include "raftstore/command.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct layer_append {
+    struct dirty_owner *owner; /* NULL once taken */
+    size_t size;
+    size_t capacity;
+    uint8_t *data;
+};
+
+struct layer {
+    bool truncated;
+    uint64_t low; /* bytes of what lies below are gone from here on */
+    uint64_t end; /* the size that the last truncation set; >= low */
+    struct dirty_map extents;
+    struct layer_append *appends; /* in the order they were written */
+    size_t append_count;
+    size_t append_capacity;
+    size_t append_cost;
+    uint64_t append_bytes;
+    int64_t mtime_ns;    /* of the last change of content; 0: none */
+    unsigned times_mask; /* COMMAND_SET_ATIME, _MTIME set after that change */
+    int64_t set_atime_ns;
+    int64_t set_mtime_ns;
+    bool clear_suid;
+};
+
+/* All zeros is an empty layer; clearing makes it one. */
+void layer_clear(struct layer *layer);
+bool layer_is_empty(const struct layer *layer);
+
+/* Bytes of memory it is charged for. */
+size_t layer_cost(const struct layer *layer);
+
+/* `now_ns` is the wall clock: the new mtime. */
+void layer_write(struct layer *layer, struct dirty_owner *owner, uint64_t offset, const void *data,
+                 size_t size, int64_t now_ns);
+void layer_append(struct layer *layer, struct dirty_owner *owner, const void *data, size_t size,
+                  int64_t now_ns);
+
+/* Truncates or extends to `size`. `below` is the size of what lies below. */
+void layer_truncate(struct layer *layer, uint64_t below, uint64_t size, int64_t now_ns);
+/* Undoes it: what lies below is there again. */
+void layer_drop_truncation(struct layer *layer);
+
+/* What lies below was truncated to `size`: what was written beyond goes too.
+ * `below` is the size of before. */
+void layer_trim(struct layer *layer, uint64_t below, uint64_t size);
+
+/* Times set by hand survive the publish, until the next write. Only in a layer
+ * that is not empty. */
+void layer_set_times(struct layer *layer, unsigned mask, int64_t atime_ns, int64_t mtime_ns);
+
+/* Moves the truncation and what marked owners wrote to `into`, which is empty. */
+void layer_take(struct layer *layer, struct layer *into);
+
+/* Drops what `owner` wrote. */
+void layer_drop(struct layer *layer, const struct dirty_owner *owner);
+
+/* The size with the layer over `below` bytes. */
+uint64_t layer_size(const struct layer *layer, uint64_t below);
+
+/* Lays the layer over `buffer`, which stands for [offset, offset + size) of a
+ * file of `below` bytes, zeros behind its end. */
+void layer_read(const struct layer *layer, uint64_t below, uint64_t offset, void *buffer,
+                size_t size);
+
+/* Size and times with the layer over what has `attr`. */
+void layer_amend_attr(const struct layer *layer, struct attr *attr);
+
+/* Adds the layer's requests to `cmd`; every byte is copied. */
+void layer_pack(const struct layer *layer, const char *path, uint64_t id, struct command *cmd);
+
+#endif

@@ -1,0 +1,199 @@
+/* Open files in use: read, write, flush, fsync. */
+#include "fs/control.h"
+#include "fs/errno.h"
+#include "fs/file.h"
+#include "fs/ops.h"
+#include "fs/request.h"
+#include "raftstore/memory.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+    return (struct handle *)(uintptr_t)fi->fh;
+}
+
+/* --- read --- */
+
+/* Needs no wait: the version was chosen at open. */
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    size_t got;
+
+    if (control_owns(ino)) {
+        control_read(req, size, offset, fi);
+        return;
+    }
+    void *buffer = mem_alloc(size);
+    int code = file_read(handle_of(fi), (uint64_t)offset, buffer, size,
+                         (uint32_t)fuse_req_ctx(req)->pid, &got);
+    if (code == 0)
+        fuse_reply_buf(req, buffer, got);
+    else
+        fuse_reply_err(req, errno_of(code));
+    free(buffer);
+}
+
+/* --- write, flush, fsync: may have to wait --- */
+
+struct io_request {
+    struct request request;
+    struct handle *handle; /* stays open: the kernel waits for the answer */
+    struct inode *inode;   /* pinned */
+    struct file_write write;
+    void *data; /* of a write that waits; held in the budget */
+    size_t written;
+    bool publishes;  /* flush, fsync, write to a file opened with O_SYNC */
+    uint64_t target; /* see file_publish() */
+};
+
+static void io_free(struct request *request)
+{
+    struct io_request *io = (struct io_request *)request;
+
+    inode_unpin(io->inode);
+    if (io->data != NULL)
+        budget_unhold(&request->fs->budget, io->write.size);
+    free(io->data);
+    free(io);
+}
+
+static struct io_request *io_start(fuse_req_t req, struct handle *handle)
+{
+    struct io_request *io = mem_zalloc(sizeof(*io));
+
+    request_init(&io->request, handle->fs, req, io_free);
+    io->handle = handle;
+    io->inode = handle->inode;
+    inode_pin_again(io->inode);
+    return io;
+}
+
+/* For a write that waits: its data is libfuse's and goes with the handler. */
+static bool keep_data(struct io_request *io)
+{
+    if (io->data != NULL || io->written > 0 || io->write.size == 0)
+        return true;
+    if (!budget_hold(&io->request.fs->budget, io->write.size))
+        return false;
+    io->data = mem_dup(io->write.data, io->write.size);
+    io->write.data = io->data;
+    return true;
+}
+
+static void io_wait_budget(struct io_request *io, uint64_t round, request_step_fn *step)
+{
+    struct fs *fs = io->request.fs;
+    struct op *op = request_wait(&io->request, step);
+
+    if (op == NULL)
+        return;
+    budget_wait(&fs->budget, round, op);
+    op_unref(op);
+}
+
+static void io_wait(struct io_request *io, int answer, uint64_t round, request_step_fn *step)
+{
+    if (clock_ns() >= io->request.deadline_ns) {
+        request_fail(&io->request, KE_TIMEOUT);
+        return;
+    }
+    if (!keep_data(io))
+        request_fail(&io->request, KE_BUSY);
+    else if (answer == FILE_WAIT_BUDGET)
+        io_wait_budget(io, round, step);
+    else
+        request_wait_file(&io->request, io->inode, round, step);
+}
+
+static void io_done(struct io_request *io)
+{
+    if (io->written > 0)
+        fuse_reply_write(io->request.req, io->written);
+    else
+        fuse_reply_err(io->request.req, 0);
+    request_end(&io->request);
+}
+
+static void publish_step(struct request *request, const struct op_result *result)
+{
+    struct io_request *io = (struct io_request *)request;
+    uint64_t round;
+    int answer = result->code;
+
+    if (answer == 0)
+        answer = file_publish(io->handle, request->deadline_ns, &io->target, &round);
+    if (answer < 0)
+        request_fail(request, answer);
+    else if (answer == FILE_READY)
+        io_done(io);
+    else
+        io_wait(io, answer, round, publish_step);
+}
+
+static void write_step(struct request *request, const struct op_result *result)
+{
+    struct io_request *io = (struct io_request *)request;
+    uint64_t round;
+    int answer = result->code;
+
+    if (answer == 0)
+        answer = file_write(io->handle, &io->write, &round);
+    if (answer < 0) {
+        request_fail(request, answer);
+        return;
+    }
+    if (answer != FILE_READY) {
+        io_wait(io, answer, round, write_step);
+        return;
+    }
+    io->written = io->write.size;
+    if (io->publishes)
+        publish_step(request, result);
+    else
+        io_done(io);
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t offset,
+               struct fuse_file_info *fi)
+{
+    const struct op_result begin = {0};
+    struct io_request *io = io_start(req, handle_of(fi));
+
+    (void)ino;
+    io->publishes = (fi->flags & (O_SYNC | O_DSYNC)) != 0;
+    io->write = (struct file_write){
+        .append = (fi->flags & O_APPEND) != 0 && !fi->writepage,
+        .clear_suid = fuse_req_ctx(req)->uid != 0,
+        .offset = (uint64_t)offset,
+        .data = data,
+        .size = size,
+        .deadline_ns = io->request.deadline_ns,
+    };
+    write_step(&io->request, &begin);
+}
+
+static void publish(fuse_req_t req, struct fuse_file_info *fi)
+{
+    const struct op_result begin = {0};
+
+    publish_step(&io_start(req, handle_of(fi))->request, &begin);
+}
+
+void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    if (control_owns(ino))
+        fuse_reply_err(req, 0);
+    else
+        publish(req, fi);
+}
+
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    (void)datasync;
+    if (control_owns(ino))
+        fuse_reply_err(req, 0);
+    else
+        publish(req, fi);
+}

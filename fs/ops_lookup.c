@@ -1,0 +1,344 @@
+/* Looking without opening: lookup, forget, getattr, readlink, statfs. */
+#include "fs/control.h"
+#include "fs/ops.h"
+#include "fs/reply.h"
+#include "fs/request.h"
+#include "fs/resolve.h"
+#include "raftstore/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+/* A node that does not know a leader answers for the root from what it has. One
+ * that lost it finds out within this time. */
+#define ROOT_PATIENCE_NS 1000000000ull
+
+/* --- lookup --- */
+
+struct lookup {
+    struct request request;
+    struct inode *parent; /* pinned */
+    uint64_t since_ns;    /* 0: the read point is not reached */
+    char name[PATH_COMPONENT_MAX + 1];
+};
+
+static void lookup_free(struct request *request)
+{
+    struct lookup *lookup = (struct lookup *)request;
+
+    inode_unpin(lookup->parent);
+    free(lookup);
+}
+
+static void lookup_step(struct request *request, const struct op_result *result);
+
+static void lookup_reply(struct lookup *lookup, const struct resolved *resolved,
+                         const struct attr *attr)
+{
+    struct fs *fs = lookup->request.fs;
+    const struct look *look = &resolved->look;
+    struct inode *inode = inode_remember(&fs->inodes, attr->id, attr->type, look->path);
+
+    if (attr->type == FILE_REGULAR)
+        recent_add(&fs->recent, view_new(look->tree, &look->attr));
+    reply_entry(lookup->request.req, inode, attr);
+    inode_unpin(inode);
+    request_end(&lookup->request);
+}
+
+/* The child is there; it may be open here, with more than the store has. */
+static void lookup_found(struct lookup *lookup, const struct resolved *resolved)
+{
+    struct inode *inode = inode_pin(&lookup->request.fs->inodes, resolved->look.attr.id);
+    struct attr attr = resolved->look.attr;
+    enum file_answer answer = FILE_READY;
+    uint64_t round;
+
+    if (inode != NULL)
+        answer = file_show(inode, &resolved->look, 0, &attr, &round);
+    if (answer == FILE_READY)
+        lookup_reply(lookup, resolved, &attr);
+    else
+        request_wait_file(&lookup->request, inode, round, lookup_step);
+    inode_unpin(inode);
+}
+
+static void lookup_step(struct request *request, const struct op_result *result)
+{
+    struct lookup *lookup = (struct lookup *)request;
+    struct resolved resolved;
+    int code = result->code;
+
+    if (lookup->since_ns == 0)
+        lookup->since_ns = clock_ns();
+    if (code == 0)
+        code =
+            resolve_child(request->fs, lookup->parent, lookup->name, lookup->since_ns, &resolved);
+    if (code == KE_STALE && request_may_retry(request)) {
+        lookup->since_ns = 0;
+        request_barrier(request, lookup_step);
+    } else if (code != 0) {
+        request_fail(request, code);
+    } else {
+        lookup_found(lookup, &resolved);
+        look_release(&resolved.look);
+    }
+}
+
+void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct fs *fs = ops_fs(req);
+
+    if (control_lookup(req, parent, name))
+        return;
+    if (strlen(name) > PATH_COMPONENT_MAX) {
+        fuse_reply_err(req, ENAMETOOLONG);
+        return;
+    }
+    struct inode *inode = inode_pin(&fs->inodes, parent);
+    if (inode == NULL) {
+        fuse_reply_err(req, ESTALE);
+        return;
+    }
+    struct lookup *lookup = mem_zalloc(sizeof(*lookup));
+    request_init(&lookup->request, fs, req, lookup_free);
+    lookup->parent = inode;
+    memcpy(lookup->name, name, strlen(name) + 1);
+    request_barrier(&lookup->request, lookup_step);
+}
+
+void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+    inode_forget(&ops_fs(req)->inodes, ino, count);
+    fuse_reply_none(req);
+}
+
+void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+    for (size_t i = 0; i < count; i++)
+        inode_forget(&ops_fs(req)->inodes, forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+/* --- getattr and readlink: one inode --- */
+
+struct stat_request {
+    struct request request;
+    struct inode *inode; /* pinned */
+    uint64_t since_ns;   /* 0: the read point is not reached */
+    uint32_t pid;
+};
+
+static void stat_free(struct request *request)
+{
+    struct stat_request *stat = (struct stat_request *)request;
+
+    inode_unpin(stat->inode);
+    free(stat);
+}
+
+static struct stat_request *stat_start(fuse_req_t req, fuse_ino_t ino)
+{
+    struct fs *fs = ops_fs(req);
+    struct inode *inode = inode_pin(&fs->inodes, ino);
+
+    if (inode == NULL) {
+        fuse_reply_err(req, ESTALE);
+        return NULL;
+    }
+    struct stat_request *stat = mem_zalloc(sizeof(*stat));
+    request_init(&stat->request, fs, req, stat_free);
+    stat->inode = inode;
+    stat->pid = (uint32_t)fuse_req_ctx(req)->pid;
+    return stat;
+}
+
+/* Looks at the inode after a wait that ended with `result`. True: found. False:
+ * the request tries again or has failed, unless the inode is removed: then it is
+ * for the caller to answer. */
+static bool stat_look(struct stat_request *stat, const struct op_result *result,
+                      request_step_fn *step, struct resolved *ret_resolved, bool *ret_is_removed)
+{
+    struct request *request = &stat->request;
+    int code = result->code;
+
+    *ret_is_removed = false;
+    if (stat->since_ns == 0)
+        stat->since_ns = clock_ns();
+    if (code == 0)
+        code = resolve_inode(request->fs, stat->inode, stat->since_ns, ret_resolved);
+    if (code == 0)
+        return true;
+    *ret_is_removed = code == KE_NOT_FOUND;
+    if (code == KE_STALE && request_may_retry(request)) {
+        stat->since_ns = 0;
+        request_barrier(request, step);
+    } else if (!*ret_is_removed) {
+        request_fail(request, code);
+    }
+    return false;
+}
+
+static void getattr_reply(struct stat_request *stat, const struct attr *attr, nlink_t links)
+{
+    reply_attr(stat->request.req, attr, links);
+    request_end(&stat->request);
+}
+
+static void getattr_removed(struct stat_request *stat)
+{
+    struct fs *fs = stat->request.fs;
+    struct attr attr;
+
+    if (file_show_removed(stat->inode, &attr)) {
+        getattr_reply(stat, &attr, 0);
+        return;
+    }
+    struct view *view = recent_find(&fs->recent, stat->inode->id);
+    if (view == NULL) {
+        request_fail(&stat->request, KE_STALE);
+        return;
+    }
+    attr = view->attr;
+    view_unref(view);
+    getattr_reply(stat, &attr, reply_links(&attr));
+}
+
+static void getattr_step(struct request *request, const struct op_result *result)
+{
+    struct stat_request *stat = (struct stat_request *)request;
+    struct resolved resolved;
+    struct attr attr;
+    bool is_removed;
+    uint64_t round;
+
+    if (!stat_look(stat, result, getattr_step, &resolved, &is_removed)) {
+        if (is_removed)
+            getattr_removed(stat);
+        return;
+    }
+    if (file_show(stat->inode, &resolved.look, stat->pid, &attr, &round) == FILE_READY)
+        getattr_reply(stat, &attr, reply_links(&attr));
+    else
+        request_wait_file(request, stat->inode, round, getattr_step);
+    look_release(&resolved.look);
+}
+
+/* --- the root, whose attributes every path needs --- */
+
+/* Every path walk asks for them, that to the control directory too, which has
+ * to work without a majority. So when no leader is known, or none answers, they
+ * are what this node has: they can be old then. */
+static void getattr_root_locally(struct stat_request *stat)
+{
+    struct resolved resolved;
+    int code = resolve_inode(stat->request.fs, stat->inode, clock_ns(), &resolved);
+
+    if (code != 0) {
+        request_fail(&stat->request, code);
+        return;
+    }
+    look_release(&resolved.look);
+    getattr_reply(stat, &resolved.look.attr, reply_links(&resolved.look.attr));
+}
+
+static void getattr_root_step(struct request *request, const struct op_result *result)
+{
+    if (result->code == KE_TIMEOUT)
+        getattr_root_locally((struct stat_request *)request);
+    else
+        getattr_step(request, result);
+}
+
+static void getattr_root(struct stat_request *stat)
+{
+    struct store_status status;
+
+    store_status(stat->request.fs->store, &status);
+    if (status.leader_id == 0) {
+        getattr_root_locally(stat);
+        return;
+    }
+    if (stat->request.deadline_ns > clock_ns() + ROOT_PATIENCE_NS)
+        stat->request.deadline_ns = clock_ns() + ROOT_PATIENCE_NS;
+    request_barrier(&stat->request, getattr_root_step);
+}
+
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)fi; /* the kernel does not say which handle fstat() is for */
+    if (control_owns(ino)) {
+        control_getattr(req, ino);
+        return;
+    }
+    struct stat_request *stat = stat_start(req, ino);
+    if (stat == NULL)
+        return;
+    if (ino == FUSE_ROOT_ID)
+        getattr_root(stat);
+    else
+        request_barrier(&stat->request, getattr_step);
+}
+
+static void readlink_step(struct request *request, const struct op_result *result)
+{
+    struct stat_request *stat = (struct stat_request *)request;
+    char target[PATH_BYTES_MAX + 1];
+    struct resolved resolved;
+    bool is_removed;
+
+    if (!stat_look(stat, result, readlink_step, &resolved, &is_removed)) {
+        if (is_removed)
+            request_fail(request, KE_STALE);
+        return;
+    }
+    int code = tree_read_link(resolved.look.tree, resolved.path, target);
+    look_release(&resolved.look);
+    if (code != 0) {
+        request_fail(request, code);
+        return;
+    }
+    fuse_reply_readlink(request->req, target);
+    request_end(request);
+}
+
+void ops_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+    struct stat_request *stat = stat_start(req, ino);
+
+    if (stat != NULL)
+        request_barrier(&stat->request, readlink_step);
+}
+
+/* --- statfs --- */
+
+/* What is free is free on this node; what is used is content, which every node
+ * has. */
+void ops_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct fs *fs = ops_fs(req);
+    struct tree_usage usage;
+    struct statvfs local;
+
+    (void)ino;
+    if (statvfs(fs->data_dir, &local) != 0) {
+        fuse_reply_err(req, errno);
+        return;
+    }
+    tree_usage(fs->tree, &usage);
+    fsblkcnt_t used = (usage.bytes + local.f_frsize - 1) / local.f_frsize;
+    struct statvfs st = {
+        .f_bsize = local.f_bsize,
+        .f_frsize = local.f_frsize,
+        .f_blocks = used + local.f_bavail,
+        .f_bfree = local.f_bavail,
+        .f_bavail = local.f_bavail,
+        .f_files = usage.files + local.f_favail,
+        .f_ffree = local.f_favail,
+        .f_favail = local.f_favail,
+        .f_namemax = PATH_COMPONENT_MAX,
+    };
+    fuse_reply_statfs(req, &st);
+}

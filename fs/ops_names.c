@@ -1,0 +1,295 @@
+/* Changes of the namespace: what makes, removes and renames.
+ *
+ * Each is one command at the paths that the inode table has, on the condition
+ * that the directories there are the ones that were meant. When one was renamed
+ * meanwhile the command is refused, changes nothing, and is sent again for the
+ * new path.
+ */
+#include "fs/names.h"
+
+#include "fs/control.h"
+#include "fs/ops.h"
+#include "fs/reply.h"
+#include "fs/resolve.h"
+#include "raftstore/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void name_free(struct request *request)
+{
+    struct name_request *name = (struct name_request *)request;
+
+    inode_unpin(name->parent);
+    inode_unpin(name->new_parent);
+    inode_unpin(name->made);
+    free(name->target);
+    free(name);
+}
+
+struct name_request *name_start(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct fs *fs = ops_fs(req);
+
+    if (control_refuses_change(req, parent, name))
+        return NULL;
+    if (strlen(name) > PATH_COMPONENT_MAX) {
+        fuse_reply_err(req, ENAMETOOLONG);
+        return NULL;
+    }
+    struct inode *inode = inode_pin(&fs->inodes, parent);
+    if (inode == NULL) {
+        fuse_reply_err(req, ESTALE);
+        return NULL;
+    }
+    struct name_request *started = mem_zalloc(sizeof(*started));
+    request_init(&started->request, fs, req, name_free);
+    started->parent = inode;
+    memcpy(started->name, name, strlen(name) + 1);
+    started->uid = fuse_req_ctx(req)->uid;
+    started->gid = fuse_req_ctx(req)->gid;
+    started->pid = (uint32_t)fuse_req_ctx(req)->pid;
+    return started;
+}
+
+/* --- sending --- */
+
+static void name_step(struct request *request, const struct op_result *result);
+
+/* The path of `child` in `dir`, and the condition that `dir` is still there. The
+ * root cannot move. */
+static int add_directory(struct inode *dir, const char *child, char *path, struct command *cmd)
+{
+    char dir_path[PATH_BYTES_MAX + 1];
+    int code = resolve_child_path(dir, child, dir_path, path);
+
+    if (code == 0 && dir->id != ATTR_ROOT_ID)
+        command_require_id(cmd, dir_path, dir->id);
+    return code;
+}
+
+void name_send(struct name_request *name)
+{
+    struct command *cmd = command_new();
+    int code = add_directory(name->parent, name->name, name->path, cmd);
+
+    if (code == 0 && name->new_parent != NULL)
+        code = add_directory(name->new_parent, name->new_name, name->new_path, cmd);
+    if (code != 0) {
+        command_free(cmd);
+        request_fail(&name->request, code);
+        return;
+    }
+    name->build(name, name->path, cmd);
+    request_propose(&name->request, &cmd, name_step);
+}
+
+static void name_step(struct request *request, const struct op_result *result)
+{
+    struct name_request *name = (struct name_request *)request;
+
+    if (result->code == KE_STALE && request_may_retry(request)) {
+        name_send(name);
+    } else if (result->code == KE_EXISTS && name->may_exist) {
+        /* Something that is no file: the kernel looks it up anew. */
+        request_fail(request, KE_STALE);
+    } else if (result->code != 0) {
+        request_fail(request, result->code);
+    } else {
+        name->reply(name, &result->attr);
+    }
+}
+
+/* --- making --- */
+
+/* What is made in a directory with the set-group-id bit gets its group, and
+ * directories the bit. The kernel has just read the attributes of the directory
+ * anew to check permissions: what this node has is new enough. */
+static void inherit_group(struct name_request *name)
+{
+    char dir_path[PATH_BYTES_MAX + 1];
+    struct attr attr;
+
+    if (!inode_path(name->parent, dir_path))
+        return;
+    struct tree_view *tree = tree_view_new(name->request.fs->tree);
+    if (tree_stat(tree, dir_path, &attr) == 0 && (attr.mode & S_ISGID)) {
+        name->gid = attr.gid;
+        if (name->type == FILE_DIRECTORY)
+            name->mode |= S_ISGID;
+    }
+    tree_view_unref(tree);
+}
+
+static void build_create(struct name_request *name, const char *path, struct command *cmd)
+{
+    const struct command_create create = {
+        .path = path,
+        .type = name->type,
+        .mode = name->mode & 07777,
+        .uid = name->uid,
+        .gid = name->gid,
+        .target = name->target,
+        .exclusive = !name->may_exist,
+    };
+
+    command_create(cmd, &create);
+}
+
+/* A known inode keeps its path, which may be newer. */
+struct inode *name_made_inode(struct name_request *name, const struct attr *attr)
+{
+    struct inode_table *inodes = &name->request.fs->inodes;
+    struct inode *inode = inode_pin(inodes, attr->id);
+
+    return inode != NULL ? inode : inode_remember(inodes, attr->id, attr->type, name->path);
+}
+
+static void reply_made(struct name_request *name, const struct attr *attr)
+{
+    struct inode *inode = name_made_inode(name, attr);
+
+    reply_entry(name->request.req, inode, attr);
+    inode_unpin(inode);
+    request_end(&name->request);
+}
+
+void name_set_type(struct name_request *name, enum file_type type, mode_t mode)
+{
+    name->type = type;
+    name->mode = mode;
+    name->build = build_create;
+    inherit_group(name);
+}
+
+static void make(struct name_request *name, enum file_type type, mode_t mode)
+{
+    name_set_type(name, type, mode);
+    name->reply = reply_made;
+    name_send(name);
+}
+
+void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    struct name_request *started = name_start(req, parent, name);
+
+    if (started != NULL)
+        make(started, FILE_DIRECTORY, mode);
+}
+
+void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+    (void)rdev;
+    if (!S_ISREG(mode)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    struct name_request *started = name_start(req, parent, name);
+    if (started != NULL)
+        make(started, FILE_REGULAR, mode);
+}
+
+void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+    struct name_request *started = name_start(req, parent, name);
+
+    if (started == NULL)
+        return;
+    started->target = mem_strdup(target);
+    make(started, FILE_SYMLINK, 0777);
+}
+
+/* A file has one name here: as a file system without hard links answers. */
+void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+    (void)ino;
+    (void)new_parent;
+    (void)new_name;
+    fuse_reply_err(req, EPERM);
+}
+
+/* --- removing and renaming --- */
+
+static void reply_plain(struct name_request *name, const struct attr *attr)
+{
+    (void)attr;
+    request_fail(&name->request, 0);
+}
+
+static void build_unlink(struct name_request *name, const char *path, struct command *cmd)
+{
+    (void)name;
+    command_remove(cmd, path, false);
+}
+
+static void build_rmdir(struct name_request *name, const char *path, struct command *cmd)
+{
+    (void)name;
+    command_remove(cmd, path, true);
+}
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, name_build_fn *build)
+{
+    struct name_request *started = name_start(req, parent, name);
+
+    if (started == NULL)
+        return;
+    started->build = build;
+    started->reply = reply_plain;
+    name_send(started);
+}
+
+void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    remove_name(req, parent, name, build_unlink);
+}
+
+void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    remove_name(req, parent, name, build_rmdir);
+}
+
+static void build_rename(struct name_request *name, const char *path, struct command *cmd)
+{
+    command_rename(cmd, path, name->new_path, name->no_replace);
+}
+
+static void rename_start(struct name_request *name, struct inode *new_parent, const char *new_name)
+{
+    name->new_parent = new_parent;
+    memcpy(name->new_name, new_name, strlen(new_name) + 1);
+    name->build = build_rename;
+    name->reply = reply_plain;
+    name_send(name);
+}
+
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                const char *new_name, unsigned flags)
+{
+    if ((flags & ~(unsigned)RENAME_NOREPLACE) != 0) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    if (control_refuses_change(req, new_parent, new_name))
+        return;
+    if (strlen(new_name) > PATH_COMPONENT_MAX) {
+        fuse_reply_err(req, ENAMETOOLONG);
+        return;
+    }
+    struct inode *target = inode_pin(&ops_fs(req)->inodes, new_parent);
+    if (target == NULL) {
+        fuse_reply_err(req, ESTALE);
+        return;
+    }
+    struct name_request *started = name_start(req, parent, name);
+    if (started == NULL) {
+        inode_unpin(target);
+        return;
+    }
+    started->no_replace = (flags & RENAME_NOREPLACE) != 0;
+    rename_start(started, target, new_name);
+}

@@ -1,0 +1,236 @@
+/* setattr: what chmod, chown, truncate and utimensat ask for.
+ *
+ * ftruncate() on an open file is a part of its next publish. Everything else is
+ * a command of its own, after the publish of the file that is under way. Times
+ * that are set while written data waits are set again by its publish, which
+ * would otherwise change them (cp -p sets them before it closes the file).
+ */
+#include "fs/control.h"
+#include "fs/errno.h"
+#include "fs/file.h"
+#include "fs/ops.h"
+#include "fs/reply.h"
+#include "fs/request.h"
+#include "fs/resolve.h"
+#include "raftstore/memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define NS_PER_S 1000000000
+
+struct setattr_request {
+    struct request request;
+    struct inode *inode; /* pinned */
+    struct command_set_attr set;
+    bool kills_suid;  /* the set-user-id bits go, as the kernel asks */
+    bool checks_mode; /* they were there: on the condition of this version */
+    uint64_t version;
+    char path[PATH_BYTES_MAX + 1]; /* of the last try */
+};
+
+static void setattr_free(struct request *request)
+{
+    struct setattr_request *setattr = (struct setattr_request *)request;
+
+    inode_unpin(setattr->inode);
+    free(setattr);
+}
+
+static int64_t ns_of(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * NS_PER_S + time->tv_nsec;
+}
+
+static void fill_times(const struct stat *attr, int to_set, struct command_set_attr *set)
+{
+    int64_t now_ns = fs_wall_clock_ns();
+
+    if (to_set & FUSE_SET_ATTR_ATIME) {
+        set->mask |= COMMAND_SET_ATIME;
+        set->atime_ns = to_set & FUSE_SET_ATTR_ATIME_NOW ? now_ns : ns_of(&attr->st_atim);
+    }
+    if (to_set & FUSE_SET_ATTR_MTIME) {
+        set->mask |= COMMAND_SET_MTIME;
+        set->mtime_ns = to_set & FUSE_SET_ATTR_MTIME_NOW ? now_ns : ns_of(&attr->st_mtim);
+    }
+}
+
+static void fill_set(const struct stat *attr, int to_set, struct command_set_attr *set)
+{
+    if (to_set & FUSE_SET_ATTR_MODE) {
+        set->mask |= COMMAND_SET_MODE;
+        set->mode = attr->st_mode & 07777;
+    }
+    if (to_set & FUSE_SET_ATTR_UID) {
+        set->mask |= COMMAND_SET_UID;
+        set->uid = attr->st_uid;
+    }
+    if (to_set & FUSE_SET_ATTR_GID) {
+        set->mask |= COMMAND_SET_GID;
+        set->gid = attr->st_gid;
+    }
+    if (to_set & FUSE_SET_ATTR_SIZE) {
+        set->mask |= COMMAND_SET_SIZE;
+        set->size = (uint64_t)attr->st_size;
+    }
+    fill_times(attr, to_set, set);
+}
+
+/* As write(2) by somebody else does: see inode(7). */
+static uint32_t without_suid(uint32_t mode)
+{
+    return mode & ~((mode & S_IXGRP) ? (uint32_t)(S_ISUID | S_ISGID) : (uint32_t)S_ISUID);
+}
+
+static void setattr_settle(struct request *request, const struct op_result *result);
+static void setattr_applied(struct request *request, const struct op_result *result);
+
+static void setattr_send(struct setattr_request *setattr)
+{
+    struct command *cmd;
+
+    if (!inode_path(setattr->inode, setattr->path)) {
+        request_fail(&setattr->request, KE_STALE);
+        return;
+    }
+    cmd = command_new();
+    setattr->set.path = setattr->path;
+    setattr->set.id = setattr->inode->id;
+    if (setattr->checks_mode)
+        command_require_version(cmd, setattr->path, setattr->version);
+    command_set_attr(cmd, &setattr->set);
+    request_propose(&setattr->request, &cmd, setattr_applied);
+}
+
+/* Behind a read point: what the set-user-id bits are now. */
+static void setattr_check_mode(struct request *request, const struct op_result *result)
+{
+    struct setattr_request *setattr = (struct setattr_request *)request;
+    struct resolved resolved;
+    int code = result->code;
+
+    if (code == 0)
+        code = resolve_inode(request->fs, setattr->inode, clock_ns(), &resolved);
+    if (code == KE_STALE && request_may_retry(request)) {
+        request_barrier(request, setattr_check_mode);
+        return;
+    }
+    if (code != 0) {
+        request_fail(request, code == KE_NOT_FOUND ? KE_STALE : code);
+        return;
+    }
+    const struct attr *attr = &resolved.look.attr;
+    setattr->checks_mode = attr->type == FILE_REGULAR && without_suid(attr->mode) != attr->mode;
+    if (setattr->checks_mode) {
+        setattr->version = attr->version;
+        setattr->set.mask |= COMMAND_SET_MODE;
+        setattr->set.mode = without_suid(attr->mode);
+    }
+    look_release(&resolved.look);
+    setattr_send(setattr);
+}
+
+/* Waits for the publish under way, then begins. */
+static void setattr_settle(struct request *request, const struct op_result *result)
+{
+    struct setattr_request *setattr = (struct setattr_request *)request;
+    uint64_t round;
+
+    if (result->code != 0)
+        request_fail(request, result->code);
+    else if (clock_ns() >= request->deadline_ns)
+        request_fail(request, KE_TIMEOUT);
+    else if (file_settled(setattr->inode, &round) == FILE_WAIT)
+        request_wait_file(request, setattr->inode, round, setattr_settle);
+    else if (setattr->kills_suid && !(setattr->set.mask & COMMAND_SET_MODE))
+        request_barrier(request, setattr_check_mode);
+    else
+        setattr_send(setattr);
+}
+
+/* --- the answer --- */
+
+static void setattr_reply(struct setattr_request *setattr, const struct attr *attr)
+{
+    reply_attr(setattr->request.req, attr, reply_links(attr));
+    request_end(&setattr->request);
+}
+
+static void setattr_show(struct setattr_request *setattr, const struct attr *applied)
+{
+    struct request *request = &setattr->request;
+    struct resolved resolved;
+    struct attr attr = *applied;
+    uint64_t round;
+
+    if (resolve_inode(request->fs, setattr->inode, clock_ns(), &resolved) == 0) {
+        file_note_set_attr(setattr->inode, &setattr->set, &resolved.look);
+        if (file_show(setattr->inode, &resolved.look, 0, &attr, &round) != FILE_READY)
+            attr = *applied;
+        look_release(&resolved.look);
+    }
+    setattr_reply(setattr, &attr);
+}
+
+static void setattr_applied(struct request *request, const struct op_result *result)
+{
+    struct setattr_request *setattr = (struct setattr_request *)request;
+    bool changed = result->code == KE_CONDITION;
+
+    if (changed && request_may_retry(request)) {
+        setattr->set.mask &= ~(unsigned)COMMAND_SET_MODE;
+        request_barrier(request, setattr_check_mode);
+    } else if (result->code == KE_STALE && request_may_retry(request)) {
+        setattr_send(setattr);
+    } else if (result->code != 0) {
+        request_fail(request, result->code);
+    } else if (setattr->inode->type == FILE_REGULAR && inode_file(setattr->inode) != NULL) {
+        setattr_show(setattr, &result->attr);
+    } else {
+        setattr_reply(setattr, &result->attr);
+    }
+}
+
+/* --- the handlers --- */
+
+/* ftruncate(2) sets times too, always to now: the write does that. */
+static void truncate_handle(fuse_req_t req, struct handle *handle, const struct stat *st,
+                            int to_set)
+{
+    struct attr attr;
+    int code = file_truncate(handle, (uint64_t)st->st_size, (to_set & FUSE_SET_ATTR_KILL_SUID) != 0,
+                             &attr);
+
+    if (code == 0)
+        reply_attr(req, &attr, reply_links(&attr));
+    else
+        fuse_reply_err(req, errno_of(code));
+}
+
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                 struct fuse_file_info *fi)
+{
+    const struct op_result begin = {0};
+    struct fs *fs = ops_fs(req);
+
+    if (control_owns(ino)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    if (fi != NULL && (to_set & FUSE_SET_ATTR_SIZE)) {
+        truncate_handle(req, (struct handle *)(uintptr_t)fi->fh, attr, to_set);
+        return;
+    }
+    struct inode *inode = inode_pin(&fs->inodes, ino);
+    if (inode == NULL) {
+        fuse_reply_err(req, ESTALE);
+        return;
+    }
+    struct setattr_request *setattr = mem_zalloc(sizeof(*setattr));
+    request_init(&setattr->request, fs, req, setattr_free);
+    setattr->inode = inode;
+    setattr->kills_suid = (to_set & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID)) != 0;
+    fill_set(attr, to_set, &setattr->set);
+    setattr_settle(&setattr->request, &begin);
+}

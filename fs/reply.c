@@ -1,0 +1,89 @@
+#include "fs/reply.h"
+
+#include <string.h>
+
+#define NS_PER_S        1000000000
+#define STAT_BLOCK      512
+#define PREFERRED_IO    4096
+#define DIRECTORY_LINKS 2
+#define NO_TIMEOUT      0.0
+#define ONLY_GENERATION 1 /* ids are never used twice */
+
+static mode_t type_bits(enum file_type type)
+{
+    switch (type) {
+    case FILE_REGULAR:
+        return S_IFREG;
+    case FILE_DIRECTORY:
+        return S_IFDIR;
+    case FILE_SYMLINK:
+        return S_IFLNK;
+    }
+    return S_IFREG;
+}
+
+/* Rounds towards the past: the nanoseconds are never negative. */
+static struct timespec timespec_of(int64_t ns)
+{
+    int64_t rest = ns % NS_PER_S;
+    int64_t seconds = ns / NS_PER_S;
+
+    if (rest < 0) {
+        rest += NS_PER_S;
+        seconds--;
+    }
+    return (struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)rest};
+}
+
+void reply_fill_stat(const struct attr *attr, nlink_t links, struct stat *ret_stat)
+{
+    *ret_stat = (struct stat){
+        .st_ino = attr->id,
+        .st_mode = type_bits(attr->type) | attr->mode,
+        .st_nlink = links,
+        .st_uid = attr->uid,
+        .st_gid = attr->gid,
+        .st_size = (off_t)attr->size,
+        .st_blksize = PREFERRED_IO,
+        .st_blocks = (blkcnt_t)((attr->size + STAT_BLOCK - 1) / STAT_BLOCK),
+        .st_atim = timespec_of(attr->atime_ns),
+        .st_mtim = timespec_of(attr->mtime_ns),
+        .st_ctim = timespec_of(attr->ctime_ns),
+    };
+}
+
+nlink_t reply_links(const struct attr *attr)
+{
+    return attr->type == FILE_DIRECTORY ? DIRECTORY_LINKS : 1;
+}
+
+void reply_attr(fuse_req_t req, const struct attr *attr, nlink_t links)
+{
+    struct stat st;
+
+    reply_fill_stat(attr, links, &st);
+    fuse_reply_attr(req, &st, NO_TIMEOUT);
+}
+
+void reply_fill_entry(struct inode *inode, const struct attr *attr,
+                      struct fuse_entry_param *ret_entry)
+{
+    *ret_entry = (struct fuse_entry_param){
+        .ino = inode->id,
+        .generation = ONLY_GENERATION,
+        .attr_timeout = NO_TIMEOUT,
+        .entry_timeout = NO_TIMEOUT,
+    };
+    reply_fill_stat(attr, reply_links(attr), &ret_entry->attr);
+    /* Before the answer: the kernel may forget it at once. */
+    inode_add_lookup(inode);
+}
+
+void reply_entry(fuse_req_t req, struct inode *inode, const struct attr *attr)
+{
+    struct fuse_entry_param entry;
+
+    reply_fill_entry(inode, attr, &entry);
+    if (fuse_reply_entry(req, &entry) != 0)
+        inode_forget(inode->table, inode->id, 1);
+}

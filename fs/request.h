@@ -1,0 +1,81 @@
+/* One request of the kernel that is answered later: the only place that knows
+ * how waiting, answering and interrupting meet.
+ *
+ * A handler fills a struct that begins with `struct request`, starts a wait and
+ * returns. When what it waited for comes, the step function is called on
+ * whatever thread that is (mostly the apply thread: it must not block), and
+ * either answers or starts the next wait. Exactly one answer is sent:
+ *
+ *     request_init()  ->  [ wait -> step ]*  ->  fuse_reply_...(), request_end()
+ *                              |
+ *                              +-> interrupted: EINTR is sent, the request is
+ *                                  gone, no step is called any more
+ *
+ * While a request waits it belongs to the wait: whoever has started one must not
+ * touch it any more. In a step nobody else has it.
+ *
+ * How the race is decided: each wait is one `struct op`, which either finishes
+ * or is cancelled, once. The interrupt function cancels; when that works the
+ * answer is its own. A step first takes back the interrupt function, which waits
+ * for one that is running, so that none comes after the answer. libfuse runs the
+ * interrupt function under a lock of the request: nothing it does may wait for
+ * anything.
+ */
+#ifndef KEELFS_FS_REQUEST_H
+#define KEELFS_FS_REQUEST_H
+
+#include "fs/fuse.h"
+#include "raftstore/command.h"
+#include "raftstore/op.h"
+
+#include <stdint.h>
+
+/* How often a request tries again when a path it used has moved meanwhile. */
+#define REQUEST_TRIES_MAX 8
+
+struct fs;
+struct inode;
+struct request;
+
+/* Frees what embeds the request. Takes no lock but the inode table's and the
+ * budget's. */
+typedef void request_free_fn(struct request *request);
+typedef void request_step_fn(struct request *request, const struct op_result *result);
+
+struct request {
+    struct fs *fs;
+    fuse_req_t req;       /* valid until the answer */
+    uint64_t deadline_ns; /* of all its waits together */
+    unsigned tries;
+    request_free_fn *free;
+};
+
+void request_init(struct request *request, struct fs *fs, fuse_req_t req, request_free_fn *free);
+
+/* After the answer. */
+void request_end(struct request *request);
+
+/* Answers with an error, or with a plain success for 0, and ends the request. */
+void request_fail(struct request *request, int code);
+void request_fail_errno(struct request *request, int number);
+
+/* One more try? */
+bool request_may_retry(struct request *request);
+
+/* Begins a wait: returns its op with a reference for the caller, who hands it to
+ * whoever will finish it. NULL: the request was interrupted and is gone. */
+struct op *request_wait(struct request *request, request_step_fn *step);
+
+/* Waits for the read point; see store_barrier(). */
+void request_barrier(struct request *request, request_step_fn *step);
+/* Waits until `*cmd`, which is taken, is applied. */
+void request_propose(struct request *request, struct command **cmd, request_step_fn *step);
+
+/* Waits for the end of the publish that was under way in `round`; see file.h. */
+void request_wait_file(struct request *request, struct inode *inode, uint64_t round,
+                       request_step_fn *step);
+
+/* What is left until `deadline_ns`, at least 1. */
+uint32_t request_left_ms(uint64_t deadline_ns);
+
+#endif
