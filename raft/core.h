@@ -41,6 +41,9 @@ struct raft {
 
     struct raft_log log;
     struct raft_tracker tracker;
+    // While a received snapshot is not stable: the configuration that the
+    // application's state still has. What it applies until then counts here.
+    struct raft_conf_state overtaken_conf;
     struct raft_read_only reads;
 
     struct raft_outbox messages; // may leave at any time
@@ -96,6 +99,8 @@ bool raft_is_promotable(const struct raft *r);
 bool raft_is_in_lease(const struct raft *r);
 void raft_hup(struct raft *r, enum raft_campaign kind);
 void raft_handle_vote_request(struct raft *r, const struct raft_message *m);
+// A refusal says what is committed, see take_commit_hint() in election.c.
+void raft_give_commit_hint(struct raft *r, struct raft_message *refusal);
 void raft_handle_vote_response(struct raft *r, const struct raft_message *m);
 
 // replication.c
@@ -136,7 +141,8 @@ void raft_read_fill_context(const struct raft *r, struct raft_message *heartbeat
 void raft_read_take_context(struct raft *r, struct raft_progress *p, const struct raft_message *m);
 
 // membership.c
-int raft_apply_conf_change(struct raft *r, const struct raft_conf_change *change);
+int raft_apply_conf_change(struct raft *r, const struct raft_conf_change *change,
+                           struct raft_conf_state *ret_conf);
 // Works out the tracker for `conf`; RAFT_E_CORRUPT when there is none. Then puts
 // it in force; nothing of it may be used afterwards.
 int raft_prepare_conf(struct raft *r, const struct raft_conf_state *conf, uint64_t last_index,

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "raft/core.h"
+#include "raft/fault.h"
+#include "raft/le64.h"
 
 bool raft_is_promotable(const struct raft *r)
 {
@@ -97,12 +99,46 @@ void raft_hup(struct raft *r, enum raft_campaign kind)
     }
     // The change may be the one that removes this node, or adds the quorum it
     // would have to ask.
-    if (raft_has_unapplied_conf_change(r)) {
+    if (raft_has_unapplied_conf_change(r) && !RAFT_FAULT(CAMPAIGN_CONF_PENDING)) {
         RAFT_TELL(&r->config.log, ELECTION_CONF_PENDING, .node = r->id, .term = r->term);
         return;
     }
     RAFT_TELL(&r->config.log, ELECTION_STARTED, .node = r->id, .term = r->term);
     campaign(r, kind);
+}
+
+#define COMMIT_HINT_BYTES 16
+
+void raft_give_commit_hint(struct raft *r, struct raft_message *refusal)
+{
+    uint64_t term = raft_log_term_or_zero(&r->log, r->log.committed);
+    if (term != 0) {
+        raft_put_le64(refusal->context, r->log.committed);
+        raft_put_le64(refusal->context + 8, term);
+        refusal->context_size = COMMIT_HINT_BYTES;
+    }
+}
+
+// A change of members may be committed without those that stay knowing it,
+// while those that leave, with more in their logs than anybody else, refuse
+// their votes for ever. So a refusal names the last entry its sender knows as
+// committed: an entry that this log has, too, is committed here as well.
+static void take_commit_hint(struct raft *r, const struct raft_message *refusal)
+{
+    if (refusal->context_size != COMMIT_HINT_BYTES) {
+        return;
+    }
+    uint64_t index = raft_get_le64(refusal->context);
+    uint64_t term = raft_get_le64(refusal->context + 8);
+    if (index <= r->log.committed || index > raft_log_last_index(&r->log) ||
+        !raft_log_matches(&r->log, term, index)) {
+        return;
+    }
+    raft_log_commit_to(&r->log, index);
+    // As in raft_hup(): what is in force may be outdated now.
+    if (raft_has_unapplied_conf_change(r)) {
+        raft_become_follower(r, r->term, RAFT_NONE);
+    }
 }
 
 static enum raft_message_type response_to(enum raft_message_type request)
@@ -121,9 +157,11 @@ void raft_handle_vote_request(struct raft *r, const struct raft_message *m)
         return;
     }
     bool free_to_vote = r->vote == m->from || (r->vote == RAFT_NONE && r->leader == RAFT_NONE) ||
-                        (m->type == RAFT_MESSAGE_PRE_VOTE && m->term > r->term);
-    bool grant =
-        free_to_vote && raft_log_is_up_to_date(m->log_term, m->index, last_term, last_index);
+                        (m->type == RAFT_MESSAGE_PRE_VOTE && m->term > r->term) ||
+                        RAFT_FAULT(VOTE_TWICE);
+    bool good_log = raft_log_is_up_to_date(m->log_term, m->index, last_term, last_index) ||
+                    RAFT_FAULT(VOTE_FOR_ANY_LOG);
+    bool grant = free_to_vote && good_log;
 
     struct raft_message answer;
     raft_message_init(&answer, response_to(m->type));
@@ -136,6 +174,7 @@ void raft_handle_vote_request(struct raft *r, const struct raft_message *m)
         RAFT_TELL(&r->config.log, VOTE_REFUSED, .node = r->id, .term = r->term, .peer = m->from,
                   .message = m->type, .log_term = m->log_term, .index = m->index,
                   .last_term = last_term, .last_index = last_index, .vote = r->vote);
+        raft_give_commit_hint(r, &answer);
         raft_send(r, &answer);
         return;
     }
@@ -157,6 +196,12 @@ void raft_handle_vote_response(struct raft *r, const struct raft_message *m)
     } else {
         RAFT_TELL(&r->config.log, VOTE_GAINED, .node = r->id, .term = r->term, .peer = m->from,
                   .message = m->type);
+    }
+    if (m->reject) {
+        take_commit_hint(r, m);
+    }
+    if (r->role == RAFT_FOLLOWER) {
+        return;
     }
     raft_tracker_record_vote(&r->tracker, m->from, !m->reject);
     uint32_t granted;

@@ -94,6 +94,9 @@ static bool restore(struct raft *r, struct raft_snapshot *snapshot)
         raft_log_note_error(&r->log, rc);
         return false;
     }
+    if (r->log.unstable.snapshot == NULL) {
+        r->overtaken_conf = r->tracker.conf;
+    }
     raft_log_restore(&r->log, snapshot);
     raft_switch_conf(r, &next);
     RAFT_TELL(&r->config.log, SNAPSHOT_RESTORED, .node = r->id, .commit = r->log.committed,

@@ -1,4 +1,5 @@
 #include "raft/log.h"
+#include "raft/fault.h"
 
 #include <assert.h>
 #include <string.h>
@@ -270,6 +271,15 @@ int raft_log_try_append(struct raft_log *log, uint64_t prev_term, uint64_t prev_
     // Paper 5.3: delete only at a real conflict. A reordered older append must
     // not cut off what a newer one has brought.
     size_t from = find_conflict(log, entries, count);
+    if (RAFT_FAULT(TRUNCATE_ALWAYS) && count > 0 && prev_index >= log->committed) {
+        from = 0;
+    }
+    if (RAFT_FAULT(CONFLICT_KEPT) && from < count) {
+        uint64_t own_last = raft_log_last_index(log);
+        while (from < count && entries[from]->index <= own_last) {
+            from++;
+        }
+    }
     if (log->error != 0) {
         return log->error;
     }
@@ -284,7 +294,8 @@ int raft_log_try_append(struct raft_log *log, uint64_t prev_term, uint64_t prev_
         raft_unstable_append(&log->unstable, entries + from, count - from);
     }
     uint64_t last = prev_index + count;
-    raft_log_commit_to(log, commit < last ? commit : last);
+    uint64_t known = RAFT_FAULT(COMMIT_UNCHECKED) ? raft_log_last_index(log) : last;
+    raft_log_commit_to(log, commit < known ? commit : known);
     *ret_last = last;
     return 0;
 }
@@ -315,6 +326,7 @@ void raft_log_restore(struct raft_log *log, struct raft_snapshot *snapshot)
 static uint64_t max_appliable(const struct raft_log *log, bool allow_unstable)
 {
     uint64_t stable = log->unstable.offset - 1;
+    allow_unstable = allow_unstable || RAFT_FAULT(APPLY_UNSTABLE);
     return allow_unstable || log->committed < stable ? log->committed : stable;
 }
 

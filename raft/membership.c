@@ -64,14 +64,41 @@ void raft_switch_conf(struct raft *r, const struct raft_tracker *next)
     abort_transfer_to_non_voter(r);
 }
 
-int raft_apply_conf_change(struct raft *r, const struct raft_conf_change *change)
+// The application is still working off entries from before a snapshot that has
+// come in: the change counts for its state, but the node is further already.
+static int apply_overtaken(struct raft *r, const struct raft_conf_change *change)
 {
+    struct raft_tracker next;
+    int rc = raft_prepare_conf(r, &r->overtaken_conf, 0, &next);
+    if (rc != 0) {
+        return rc;
+    }
+    if (raft_changer_apply(&next, 0, change) != RAFT_CHANGER_OK) {
+        return RAFT_E_CONF_CHANGE;
+    }
+    r->overtaken_conf = next.conf;
+    return 0;
+}
+
+int raft_apply_conf_change(struct raft *r, const struct raft_conf_change *change,
+                           struct raft_conf_state *ret_conf)
+{
+    if (change->change_count > RAFT_CONF_CHANGES_MAX) {
+        return RAFT_E_CONF_CHANGE;
+    }
+    if (r->log.unstable.snapshot != NULL) {
+        int rc = apply_overtaken(r, change);
+        if (rc == 0) {
+            *ret_conf = r->overtaken_conf;
+        }
+        return rc;
+    }
     struct raft_tracker next = r->tracker;
-    if (change->change_count > RAFT_CONF_CHANGES_MAX ||
-        raft_changer_apply(&next, raft_log_last_index(&r->log), change) != RAFT_CHANGER_OK) {
+    if (raft_changer_apply(&next, raft_log_last_index(&r->log), change) != RAFT_CHANGER_OK) {
         return RAFT_E_CONF_CHANGE;
     }
     raft_switch_conf(r, &next);
+    *ret_conf = next.conf;
     return 0;
 }
 

@@ -1,4 +1,5 @@
 #include "raft/node.h"
+#include "raft/fault.h"
 
 #include <assert.h>
 #include <string.h>
@@ -84,7 +85,7 @@ static int load(struct raft *r)
         }
         r->log.committed = hard.commit;
         r->term = hard.term;
-        r->vote = hard.vote;
+        r->vote = RAFT_FAULT(VOTE_FORGOTTEN) ? RAFT_NONE : hard.vote;
     }
     if (c->applied > r->log.committed || (c->applied != 0 && c->applied < r->log.applied)) {
         return RAFT_E_CORRUPT;
@@ -241,13 +242,8 @@ int raft_node_apply_conf_change(struct raft_node *node, const struct raft_conf_c
                                 struct raft_conf_state *ret_conf)
 {
     struct raft *r = enter(node);
-    int rc = raft_apply_conf_change(r, change);
-    if (rc != 0) {
-        return rc;
-    }
-    // In force, whatever else failed on the way: that was messages only.
-    *ret_conf = r->tracker.conf;
-    return 0;
+    // Once in force it is in force, whatever else failed: that was messages only.
+    return raft_apply_conf_change(r, change, ret_conf);
 }
 
 // May such a message carry term 0?

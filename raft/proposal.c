@@ -3,6 +3,7 @@
 
 #include "raft/alloc.h"
 #include "raft/core.h"
+#include "raft/fault.h"
 
 static bool over_uncommitted_limit(const struct raft *r, uint64_t bytes)
 {
@@ -45,6 +46,9 @@ int raft_append_entries(struct raft *r, struct raft_entry *const *entries, size_
     }
     raft_unstable_append(&r->log.unstable, entries, count);
     r->uncommitted_bytes += bytes;
+    if (RAFT_FAULT(SELF_COUNTED_EARLY)) {
+        raft_progress_matched(raft_tracker_find(&r->tracker, r->id), last + count);
+    }
     // The leader's own log counts like a follower's: when it is on disk
     // (dissertation 10.2.1).
     ack.to = r->id;
@@ -60,7 +64,7 @@ static bool is_refused(const struct raft *r, const struct raft_conf_change *chan
                        uint64_t pending, enum raft_change_refusal *ret_refusal)
 {
     bool joint = raft_tracker_is_joint(&r->tracker);
-    if (pending > r->log.applied) {
+    if (pending > r->log.applied && !RAFT_FAULT(CONF_OVERLAP)) {
         *ret_refusal = RAFT_CHANGE_PENDING;
         return true;
     }

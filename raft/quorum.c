@@ -1,4 +1,5 @@
 #include "raft/quorum.h"
+#include "raft/fault.h"
 
 uint64_t raft_majority_committed(const struct raft_id_set *set, raft_acked_fn *acked,
                                  const void *ctx)
@@ -21,6 +22,9 @@ uint64_t raft_majority_committed(const struct raft_id_set *set, raft_acked_fn *a
         }
         sorted[at] = index;
     }
+    if (RAFT_FAULT(QUORUM_TOO_SMALL)) {
+        return sorted[(n - 1) / 2];
+    }
     return sorted[n / 2];
 }
 
@@ -30,6 +34,9 @@ uint64_t raft_joint_committed(const struct raft_id_set *incoming,
 {
     uint64_t a = raft_majority_committed(incoming, acked, ctx);
     uint64_t b = raft_majority_committed(outgoing, acked, ctx);
+    if (RAFT_FAULT(JOINT_HALF)) {
+        return a;
+    }
     return a < b ? a : b;
 }
 
@@ -46,7 +53,7 @@ enum raft_vote_result raft_majority_vote(const struct raft_id_set *set, raft_vot
         yes += v == RAFT_VOTE_YES;
         missing += v == RAFT_VOTE_MISSING;
     }
-    uint32_t needed = set->count / 2 + 1;
+    uint32_t needed = RAFT_FAULT(QUORUM_TOO_SMALL) ? (set->count + 1) / 2 : set->count / 2 + 1;
     if (yes >= needed) {
         return RAFT_VOTE_WON;
     }
@@ -59,7 +66,7 @@ enum raft_vote_result raft_joint_vote(const struct raft_id_set *incoming,
 {
     enum raft_vote_result a = raft_majority_vote(incoming, vote, ctx);
     enum raft_vote_result b = raft_majority_vote(outgoing, vote, ctx);
-    if (a == b) {
+    if (a == b || RAFT_FAULT(JOINT_HALF)) {
         return a;
     }
     if (a == RAFT_VOTE_LOST || b == RAFT_VOTE_LOST) {

@@ -3,6 +3,8 @@
 
 #include "raft/alloc.h"
 #include "raft/core.h"
+#include "raft/fault.h"
+#include "raft/le64.h"
 
 #define FIRST_CAPACITY 16
 
@@ -15,22 +17,6 @@
 // tick count says little about where inside a tick its owner is, one for
 // clocks that run apart.
 #define LEASE_MARGIN_TICKS 3
-
-static void put_le64(uint8_t *at, uint64_t value)
-{
-    for (int i = 0; i < 8; i++) {
-        at[i] = (uint8_t)(value >> (8 * i));
-    }
-}
-
-static uint64_t get_le64(const uint8_t *at)
-{
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) {
-        value |= (uint64_t)at[i] << (8 * i);
-    }
-    return value;
-}
 
 int raft_push_read_state(struct raft *r, uint64_t index, const uint8_t *context, uint8_t size)
 {
@@ -95,8 +81,12 @@ void raft_answer_confirmed_reads(struct raft *r)
 // another before this tick is over?
 static bool lease_holds(struct raft *r)
 {
-    if (r->config.read_mode != RAFT_READ_LEASE || r->lease_given_away) {
+    if (r->config.read_mode != RAFT_READ_LEASE ||
+        (r->lease_given_away && !RAFT_FAULT(LEASE_AFTER_TRANSFER))) {
         return false;
+    }
+    if (RAFT_FAULT(LEASE_ENDLESS)) {
+        return true;
     }
     acknowledge_self(r);
     uint64_t tick = raft_tracker_lease_tick(&r->tracker);
@@ -121,10 +111,10 @@ static int read_as_leader(struct raft *r, const struct raft_message *m)
     if (raft_tracker_is_singleton(&r->tracker)) {
         return answer(r, m->from, commit, m->context, m->context_size);
     }
-    if (!has_committed_in_term(r)) {
+    if (!has_committed_in_term(r) && !RAFT_FAULT(READ_TOO_EARLY)) {
         return raft_read_only_add(&r->reads, m, 0, true);
     }
-    if (lease_holds(r)) {
+    if (lease_holds(r) || RAFT_FAULT(READ_UNCONFIRMED)) {
         return answer(r, m->from, commit, m->context, m->context_size);
     }
     int rc = raft_read_only_add(&r->reads, m, commit, false);
@@ -173,10 +163,10 @@ void raft_read_fill_context(const struct raft *r, struct raft_message *heartbeat
     if (!lease && r->reads.count == r->reads.held) {
         return;
     }
-    put_le64(heartbeat->context, raft_read_only_newest(&r->reads));
+    raft_put_le64(heartbeat->context, raft_read_only_newest(&r->reads));
     heartbeat->context_size = POSITION_BYTES;
     if (lease) {
-        put_le64(heartbeat->context + POSITION_BYTES, r->ticks);
+        raft_put_le64(heartbeat->context + POSITION_BYTES, r->ticks);
         heartbeat->context_size = LEASE_BYTES;
     }
 }
@@ -186,13 +176,13 @@ void raft_read_take_context(struct raft *r, struct raft_progress *p, const struc
     if (m->context_size < POSITION_BYTES) {
         return;
     }
-    uint64_t position = get_le64(m->context);
+    uint64_t position = raft_get_le64(m->context);
     // A number never given out is nonsense, and believed it would confirm reads to come.
     if (position > p->read_acked && position <= raft_read_only_newest(&r->reads)) {
         p->read_acked = position;
     }
     if (m->context_size >= LEASE_BYTES) {
-        uint64_t tick = get_le64(m->context + POSITION_BYTES);
+        uint64_t tick = raft_get_le64(m->context + POSITION_BYTES);
         if (tick > p->lease_tick && tick <= r->ticks) {
             p->lease_tick = tick;
         }

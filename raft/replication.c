@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "raft/core.h"
+#include "raft/fault.h"
 
 void raft_progress_event_fields(const struct raft *r, const struct raft_progress *p,
                                 struct raft_peer_status *ret_status)
@@ -143,6 +144,9 @@ void raft_broadcast_heartbeat(struct raft *r)
         m.to = p->id;
         // Never past what the member is known to share: its log may differ beyond.
         uint64_t commit = p->match < r->log.committed ? p->match : r->log.committed;
+        if (RAFT_FAULT(HEARTBEAT_COMMIT)) {
+            commit = r->log.committed;
+        }
         m.commit = commit;
         raft_read_fill_context(r, &m);
         if (raft_send(r, &m)) {
@@ -160,7 +164,8 @@ bool raft_maybe_commit(struct raft *r)
     if (index > r->commit_limit) {
         index = r->commit_limit;
     }
-    if (index <= r->log.committed || !raft_log_matches(&r->log, r->term, index)) {
+    if (index <= r->log.committed ||
+        (!raft_log_matches(&r->log, r->term, index) && !RAFT_FAULT(COMMIT_OLD_TERM))) {
         return false;
     }
     raft_log_commit_to(&r->log, index);

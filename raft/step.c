@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "raft/core.h"
+#include "raft/fault.h"
 
 static bool is_promise_about_disk(enum raft_message_type type)
 {
@@ -29,6 +30,9 @@ bool raft_send(struct raft *r, struct raft_message *m)
         m->term = r->term;
     }
     bool promise = is_promise_about_disk(m->type);
+    if (RAFT_FAULT(ACK_BEFORE_STABLE) && m->to != r->id) {
+        promise = false;
+    }
     assert(promise || m->to != r->id);
     int rc = raft_outbox_push(promise ? &r->after_append : &r->messages, m);
     if (rc != 0) {
@@ -108,6 +112,7 @@ static void handle_lower_term(struct raft *r, const struct raft_message *m)
         answer.to = m->from;
         answer.term = r->term;
         answer.reject = true;
+        raft_give_commit_hint(r, &answer);
         raft_send(r, &answer);
         return;
     }
@@ -116,6 +121,9 @@ static void handle_lower_term(struct raft *r, const struct raft_message *m)
         // and even with the same ones again; the storage may have them in any
         // of these states. A later response of this term will settle it. A
         // snapshot is committed state of whatever term.
+        if (m->index != 0 && RAFT_FAULT(STABLE_STALE)) {
+            raft_unstable_stable_to(&r->log.unstable, m->log_term, m->index);
+        }
         if (m->index != 0) {
             RAFT_TELL(&r->config.log, APPEND_DONE_STALE, .node = r->id, .term = r->term,
                       .message = m->type, .peer_term = m->term);
