@@ -140,6 +140,22 @@ static const RaftCmdpb__RaftCmdRequest *unpack(struct executor *executor, const 
     return raft_cmdpb__raft_cmd_request__unpack(&allocator, size, request);
 }
 
+static void forget_recent(struct executor *executor)
+{
+    executor->recent.has_directory = false;
+    executor->recent.has_usage = false;
+}
+
+static void undo(struct run *run, size_t changes_before)
+{
+    run->result->has_attr = false;
+    run->executor->change_count = changes_before;
+    if (run->wrote) {
+        engine_batch_rollback(run->batch);
+        forget_recent(run->executor);
+    }
+}
+
 void executor_run(struct executor *executor, struct engine_batch *batch, const void *request,
                   size_t size, uint64_t *revision, struct op_result *ret_result)
 {
@@ -158,19 +174,20 @@ void executor_run(struct executor *executor, struct engine_batch *batch, const v
     if (command == NULL) {
         return;
     }
+    if (executor->recent.revision != first_revision) {
+        forget_recent(executor);
+        executor->recent.revision = first_revision;
+    }
     run.time_ns = (int64_t)command->time_ns;
     run.uid = command->uid;
     run.gid = command->gid;
     ret_result->code = run_all(&run, command);
-    if (ret_result->code == 0) {
-        if (run.revision != first_revision) {
-            *revision = run.revision;
-        }
+    if (ret_result->code != 0) {
+        undo(&run, changes_before);
         return;
     }
-    ret_result->has_attr = false;
-    executor->change_count = changes_before;
-    if (run.wrote) {
-        engine_batch_rollback(batch);
+    if (run.revision != first_revision) {
+        *revision = run.revision;
+        executor->recent.revision = run.revision;
     }
 }

@@ -99,13 +99,38 @@ bool run_find(struct run *run, const char *path, struct attr_row *ret_row)
            find_row(run, path, true, ret_row);
 }
 
+static void remember_directory(struct executor *executor, const char *path, const struct attr *attr)
+{
+    struct recent *recent = &executor->recent;
+
+    recent->has_directory = true;
+    memcpy(recent->directory.path, path, strlen(path) + 1);
+    recent->directory.row.attr = *attr;
+}
+
+static bool recall_directory(const struct executor *executor, const char *path,
+                             struct attr_row *ret_row)
+{
+    const struct recent *recent = &executor->recent;
+
+    if (!recent->has_directory || strcmp(recent->directory.path, path) != 0) {
+        return false;
+    }
+    ret_row->attr = recent->directory.row.attr;
+    ret_row->target_size = 0;
+    return true;
+}
+
 void run_put_row(struct run *run, const char *path, const struct attr_row *row)
 {
+    bool directory = row->attr.type == FILE_DIRECTORY;
     uint8_t key[PATH_ROW_MAX];
     uint8_t value[ATTR_ROW_MAX];
 
-    run_put(run, CF_ATTR, key_attr(path, row->attr.type == FILE_DIRECTORY, key),
-            attr_row_pack(row, value));
+    run_put(run, CF_ATTR, key_attr(path, directory, key), attr_row_pack(row, value));
+    if (directory) {
+        remember_directory(run->executor, path, &row->attr);
+    }
 }
 
 void run_delete_row(struct run *run, const char *path, bool directory)
@@ -113,6 +138,10 @@ void run_delete_row(struct run *run, const char *path, bool directory)
     uint8_t key[PATH_ROW_MAX];
 
     run_delete(run, CF_ATTR, key_attr(path, directory, key));
+    if (directory) {
+        /* It, or one below it that moves along. */
+        run->executor->recent.has_directory = false;
+    }
 }
 
 bool run_is_empty_directory(struct run *run, const char *path)
@@ -161,7 +190,8 @@ int run_find_parent(struct run *run, const char *path, struct parent *ret_parent
 {
     memcpy(ret_parent->path, path, strlen(path) + 1);
     cut_to_parent(ret_parent->path);
-    if (find_row(run, ret_parent->path, true, &ret_parent->row)) {
+    if (recall_directory(run->executor, ret_parent->path, &ret_parent->row) ||
+        find_row(run, ret_parent->path, true, &ret_parent->row)) {
         return 0;
     }
     return run_missing_code(run, path);
@@ -289,27 +319,39 @@ void run_erase(struct run *run, const char *path, const struct attr_row *row)
 
 /* --- usage --- */
 
-void run_save_usage(struct run *run)
+static void load_usage(struct run *run, struct tree_usage *ret_usage)
 {
     struct key key = key_usage();
-    struct tree_usage usage = {0};
-    uint8_t row[USAGE_ROW_SIZE];
     uint8_t *value;
     size_t size;
+    int code;
+
+    *ret_usage = (struct tree_usage){0};
+    if (!run_get(run, CF_META, key_bytes(&key), &value, &size)) {
+        return;
+    }
+    code = usage_row_unpack((struct bytes){.data = value, .size = size}, ret_usage);
+    free(value);
+    if (code != 0) {
+        run_stop_unreadable(code);
+    }
+}
+
+void run_save_usage(struct run *run)
+{
+    struct recent *recent = &run->executor->recent;
+    struct key key = key_usage();
+    uint8_t row[USAGE_ROW_SIZE];
 
     if (run->files_added == 0 && run->bytes_added == 0) {
         return;
     }
-    if (run_get(run, CF_META, key_bytes(&key), &value, &size)) {
-        int code = usage_row_unpack((struct bytes){.data = value, .size = size}, &usage);
-
-        free(value);
-        if (code != 0) {
-            run_stop_unreadable(code);
-        }
+    if (!recent->has_usage) {
+        load_usage(run, &recent->usage);
+        recent->has_usage = true;
     }
-    usage.files += (uint64_t)run->files_added;
-    usage.bytes += (uint64_t)run->bytes_added;
-    usage_row_pack(&usage, row);
+    recent->usage.files += (uint64_t)run->files_added;
+    recent->usage.bytes += (uint64_t)run->bytes_added;
+    usage_row_pack(&recent->usage, row);
     run_put(run, CF_META, key_bytes(&key), (struct bytes){.data = row, .size = sizeof row});
 }

@@ -22,8 +22,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The directory above a path. */
+struct parent {
+    char path[PATH_BYTES_MAX + 1];
+    struct attr_row row;
+};
+
+/* Two rows that nearly every command reads and writes, as they are now: a revision
+ * names one state of the volume, so they hold as long as the next command starts
+ * at the revision where the last one ended. */
+struct recent {
+    uint64_t revision;
+    bool has_directory;
+    struct parent directory; /* the last one that was written */
+    bool has_usage;
+    struct tree_usage usage;
+};
+
 struct executor {
     struct engine *kv;
+    struct recent recent;
     struct arena arena; /* of the command that runs */
     struct change *changes;
     size_t change_count;
@@ -47,12 +65,6 @@ struct run {
     int64_t bytes_added;
     /* Of COMMAND_CHUNKS_MAX. */
     uint64_t chunks;
-};
-
-/* The directory above a path. */
-struct parent {
-    char path[PATH_BYTES_MAX + 1];
-    struct attr_row row;
 };
 
 /* --- executor_rows.c: rows of the namespace --- */

@@ -4,6 +4,7 @@ set(NETWORK_SOURCES
   rpc_base.c
   rpc_call.c
   rpc_client.c
+  rpc_loop.c
   rpc_queue.c
   rpc_server.c
   rpc_status.c

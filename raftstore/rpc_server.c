@@ -115,14 +115,6 @@ static void unknown_call_expect(struct rpc_server *server)
 
 /* ---- start ---- */
 
-static void *server_run(void *arg)
-{
-    struct rpc_server *server = arg;
-    while (rpc_queue_serve(server->queue, UINT64_MAX)) {
-    }
-    return NULL;
-}
-
 static void *register_method(struct rpc_server *server, const char *name,
                              grpc_server_register_method_payload_handling handling)
 {
@@ -141,7 +133,6 @@ static void serve(struct rpc_server *server, void *const *unary_handles, void *s
     for (unsigned n = 0; n < STREAMS_POSTED; n++)
         peer_stream_expect(server, stream_handle);
     unknown_call_expect(server);
-    thread_start(&server->thread, "rpc", server_run, server);
 }
 
 static struct rpc_server *server_new(const struct rpc_server_config *config)
@@ -155,10 +146,9 @@ static struct rpc_server *server_new(const struct rpc_server_config *config)
     atomic_init(&server->call_bytes, 0);
     pthread_mutex_init(&server->lock, NULL);
     thread_cond_init(&server->changed);
-    rpc_base_init();
     struct rpc_args args;
     rpc_args_init_server(&args);
-    server->queue = grpc_completion_queue_create_for_next(NULL);
+    server->queue = rpc_loop_queue(config->loop);
     server->server = grpc_server_create(&args.list, NULL);
     grpc_server_register_completion_queue(server->server, server->queue, NULL);
     return server;
@@ -167,16 +157,9 @@ static struct rpc_server *server_new(const struct rpc_server_config *config)
 static void server_destroy(struct rpc_server *server)
 {
     grpc_server_destroy(server->server);
-    grpc_completion_queue_shutdown(server->queue);
-    if (server->port != 0)
-        pthread_join(server->thread, NULL);
-    else
-        server_run(server);
-    grpc_completion_queue_destroy(server->queue);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server);
-    rpc_base_shutdown();
 }
 
 int rpc_server_start(const struct rpc_server_config *config, struct rpc_server **ret_server,

@@ -10,6 +10,7 @@
 #define KEELFS_RAFTSTORE_RPC_SERVER_H
 
 #include "raftstore/err.h"
+#include "raftstore/rpc_loop.h"
 #include "raftstore/store.h"
 #include "raftstore/wire.h"
 
@@ -18,7 +19,8 @@
 struct rpc_server;
 
 struct rpc_server_config {
-    const char *listen; /* host:port */
+    struct rpc_loop *loop; /* borrowed; runs everything */
+    const char *listen;    /* host:port */
     uint64_t cluster_id;
     uint64_t store_id;
     uint64_t region_id;

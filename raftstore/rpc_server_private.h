@@ -17,7 +17,6 @@ struct rpc_server {
     struct rpc_server_config config;
     grpc_server *server;
     grpc_completion_queue *queue;
-    pthread_t thread;
     int port;
     struct rpc_event on_shutdown;
 

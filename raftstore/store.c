@@ -10,6 +10,7 @@
 #include "raftstore/peer.h"
 #include "raftstore/peer_storage.h"
 #include "raftstore/raft_worker.h"
+#include "raftstore/rpc_loop.h"
 #include "raftstore/rpc_server.h"
 #include "raftstore/transport.h"
 #include "raftstore/tree.h"
@@ -46,6 +47,7 @@ struct store {
     struct deadlines *deadlines;
     struct raft_worker *worker;
     struct apply *apply;
+    struct rpc_loop *loop;
     struct transport *transport;
     struct rpc_server *server;
 };
@@ -206,6 +208,7 @@ static int store_start_apply(struct store *store, struct err *e)
 static void store_start_transport(struct store *store)
 {
     struct transport_config config = {
+        .loop = store->loop,
         .cluster_id = store->ident.cluster_id,
         .store_id = store->ident.store_id,
         .unreachable = store_unreachable,
@@ -222,6 +225,7 @@ static void store_start_transport(struct store *store)
 static int store_start_server(struct store *store, struct err *e)
 {
     struct rpc_server_config config = {
+        .loop = store->loop,
         .listen = store->listen,
         .cluster_id = store->ident.cluster_id,
         .store_id = store->ident.store_id,
@@ -240,6 +244,7 @@ int store_start(struct store *store, struct err *e)
     int rc = store_start_apply(store, e);
     if (rc != 0)
         return rc;
+    store->loop = rpc_loop_start();
     store_start_transport(store);
     struct peer_config config = {
         .store_id = store->ident.store_id,
@@ -283,6 +288,7 @@ void store_close(struct store *store)
     deadlines_free(store->deadlines);
     raft_worker_free(store->worker);
     rpc_server_free(store->server);
+    rpc_loop_stop(store->loop);
     tree_free(store->tree);
     peer_storage_free(store->storage);
     engine_close(store->kv);

@@ -70,6 +70,8 @@ struct transport_peer {
     char *address;
     grpc_channel *channel;
     struct stream *stream; /* NULL: none; opened again at `retry_ns` */
+    size_t stream_count;   /* that one and those that are ending */
+    pthread_cond_t ended;  /* a stream has */
     struct send_queue queue;
     uint64_t retry_ns;
     unsigned failures; /* in a row */
@@ -80,15 +82,10 @@ struct transport_peer {
 
 struct transport {
     struct transport_config config;
-    grpc_completion_queue *queue;
-    pthread_t thread;
 
     pthread_mutex_t lock; /* guards what follows; taken before a peer's */
     struct transport_peer *peers[TRANSPORT_PEERS_MAX];
     size_t peer_count;
-    struct rpc_wake wake;
-    struct rpc_event on_wake;
-    bool wake_posted;
 };
 
 /* ---- the queue ---- */
@@ -136,6 +133,8 @@ static void stream_batch_ended(struct stream *stream)
     assert(stream->batches > 0);
     if (--stream->batches > 0)
         return;
+    stream->peer->stream_count--;
+    pthread_cond_signal(&stream->peer->ended);
     grpc_call_unref(stream->call);
     grpc_metadata_array_destroy(&stream->initial_metadata);
     grpc_metadata_array_destroy(&stream->trailing_metadata);
@@ -272,6 +271,7 @@ static struct stream *stream_new(struct transport_peer *peer)
 {
     struct stream *stream = mem_zalloc(sizeof(*stream));
     stream->peer = peer;
+    peer->stream_count++;
     stream->on_connected.run = on_connected;
     stream->on_accepted.run = on_accepted;
     stream->on_answered.run = on_answered;
@@ -281,7 +281,7 @@ static struct stream *stream_new(struct transport_peer *peer)
     grpc_metadata_array_init(&stream->trailing_metadata);
     stream->reason = grpc_empty_slice();
     stream->call = grpc_channel_create_call(peer->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
-                                            peer->transport->queue,
+                                            rpc_loop_queue(peer->transport->config.loop),
                                             grpc_slice_from_static_string(TRANSPORT_METHOD), NULL,
                                             gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     assert(stream->call != NULL);
@@ -350,7 +350,7 @@ static void peer_drop_stream(struct transport_peer *peer)
     send_queue_clear(&peer->queue);
 }
 
-/* ---- the thread ---- */
+/* ---- now and then ---- */
 
 /* Opens what is due and reports what was lost. Returns when to come again. */
 static uint64_t peer_attend(struct transport_peer *peer)
@@ -370,8 +370,9 @@ static uint64_t peer_attend(struct transport_peer *peer)
     return next_ns;
 }
 
-static uint64_t transport_attend(struct transport *transport)
+static uint64_t transport_attend(void *ctx)
 {
+    struct transport *transport = ctx;
     struct transport_peer *peers[TRANSPORT_PEERS_MAX];
     pthread_mutex_lock(&transport->lock);
     size_t count = transport->peer_count;
@@ -386,48 +387,15 @@ static uint64_t transport_attend(struct transport *transport)
     return next_ns;
 }
 
-static void *transport_run(void *arg)
-{
-    struct transport *transport = arg;
-    uint64_t next_ns;
-    do {
-        next_ns = transport_attend(transport);
-    } while (rpc_queue_serve(transport->queue, next_ns));
-    return NULL;
-}
-
-static void on_wake(struct rpc_event *event, bool ok)
-{
-    (void)ok;
-    struct transport *transport = RPC_EVENT_OWNER(event, struct transport, on_wake);
-    pthread_mutex_lock(&transport->lock);
-    transport->wake_posted = false;
-    pthread_mutex_unlock(&transport->lock);
-}
-
-static void transport_wake(struct transport *transport)
-{
-    pthread_mutex_lock(&transport->lock);
-    if (!transport->wake_posted) {
-        transport->wake_posted = true;
-        rpc_wake_post(&transport->wake, &transport->on_wake);
-    }
-    pthread_mutex_unlock(&transport->lock);
-}
-
 /* ---- the interface ---- */
 
 struct transport *transport_new(const struct transport_config *config)
 {
     assert(config->unreachable != NULL);
     struct transport *transport = mem_zalloc(sizeof(*transport));
-    rpc_base_init();
     transport->config = *config;
-    transport->queue = grpc_completion_queue_create_for_next(NULL);
     pthread_mutex_init(&transport->lock, NULL);
-    rpc_wake_init(&transport->wake, transport->queue);
-    transport->on_wake.run = on_wake;
-    thread_start(&transport->thread, "transport", transport_run, transport);
+    rpc_loop_attend(config->loop, transport_attend, transport);
     return transport;
 }
 
@@ -435,6 +403,7 @@ static void peer_free(struct transport_peer *peer)
 {
     assert(peer->stream == NULL && peer->queue.count == 0);
     grpc_channel_destroy(peer->channel);
+    pthread_cond_destroy(&peer->ended);
     pthread_mutex_destroy(&peer->lock);
     free(peer->address);
     free(peer);
@@ -444,24 +413,19 @@ void transport_free(struct transport *transport)
 {
     if (transport == NULL)
         return;
+    rpc_loop_attend(transport->config.loop, NULL, NULL);
     for (size_t i = 0; i < transport->peer_count; i++) {
         struct transport_peer *peer = transport->peers[i];
         pthread_mutex_lock(&peer->lock);
         peer->closing = true;
         peer_drop_stream(peer);
+        while (peer->stream_count > 0)
+            pthread_cond_wait(&peer->ended, &peer->lock);
         pthread_mutex_unlock(&peer->lock);
+        peer_free(peer);
     }
-    /* From here on nothing is started; the queue reports its end after the last
-     * of what was. */
-    grpc_completion_queue_shutdown(transport->queue);
-    pthread_join(transport->thread, NULL);
-    for (size_t i = 0; i < transport->peer_count; i++)
-        peer_free(transport->peers[i]);
-    rpc_wake_release(&transport->wake);
-    grpc_completion_queue_destroy(transport->queue);
     pthread_mutex_destroy(&transport->lock);
     free(transport);
-    rpc_base_shutdown();
 }
 
 static struct transport_peer *find_peer(const struct transport *transport, uint64_t store_id)
@@ -480,6 +444,7 @@ static struct transport_peer *add_peer(struct transport *transport, uint64_t sto
     peer->transport = transport;
     peer->store_id = store_id;
     pthread_mutex_init(&peer->lock, NULL);
+    thread_cond_init(&peer->ended);
     transport->peers[transport->peer_count++] = peer;
     return peer;
 }
@@ -575,5 +540,5 @@ void transport_send(struct transport *transport, uint64_t to_store_id,
     if (peer == NULL)
         log_debug("no address of store %" PRIu64 ": a message to it is dropped", to_store_id);
     else if (!pack_and_send(peer, envelope, message))
-        transport_wake(transport);
+        rpc_loop_wake(transport->config.loop);
 }

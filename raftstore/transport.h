@@ -9,6 +9,7 @@
 #define KEELFS_RAFTSTORE_TRANSPORT_H
 
 #include "raftstore/err.h"
+#include "raftstore/rpc_loop.h"
 #include "raftstore/wire.h"
 
 #include <stdint.h>
@@ -25,6 +26,7 @@
 struct transport;
 
 struct transport_config {
+    struct rpc_loop *loop; /* borrowed; runs the callbacks */
     uint64_t cluster_id;
     uint64_t store_id;
     /* The stream to a store broke or a message to it was dropped. */
@@ -32,9 +34,8 @@ struct transport_config {
     void *ctx;
 };
 
-/* grpc_init() has been called. */
 struct transport *transport_new(const struct transport_config *config);
-/* Ends all streams, joins its thread. NULL is fine. */
+/* Ends all streams. NULL is fine. */
 void transport_free(struct transport *transport);
 
 /* Adds a store or changes its address. */

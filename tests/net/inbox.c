@@ -18,11 +18,15 @@ struct inbox *inbox_new(void)
     struct inbox *inbox = mem_zalloc(sizeof(*inbox));
     pthread_mutex_init(&inbox->lock, NULL);
     thread_cond_init(&inbox->changed);
+    inbox->server_loop = rpc_loop_start();
+    inbox->sender_loop = rpc_loop_start();
     return inbox;
 }
 
 void inbox_free(struct inbox *inbox)
 {
+    rpc_loop_stop(inbox->sender_loop);
+    rpc_loop_stop(inbox->server_loop);
     for (size_t i = 0; i < inbox->count; i++)
         raft_message_release(&inbox->messages[i]);
     pthread_cond_destroy(&inbox->changed);
@@ -100,6 +104,7 @@ struct rpc_server *inbox_serve(struct inbox *inbox, uint64_t store_id, int port,
     char listen[INBOX_ADDRESS_MAX];
     (void)snprintf(listen, sizeof(listen), "127.0.0.1:%d", port);
     struct rpc_server_config config = {
+        .loop = inbox->server_loop,
         .listen = listen,
         .cluster_id = TEST_CLUSTER,
         .store_id = store_id,
@@ -130,6 +135,7 @@ const char *inbox_address(const struct rpc_server *server, char *out)
 struct transport *inbox_transport(struct inbox *inbox, uint64_t cluster_id, uint64_t store_id)
 {
     struct transport_config config = {
+        .loop = inbox->sender_loop,
         .cluster_id = cluster_id,
         .store_id = store_id,
         .unreachable = unreachable,

@@ -23,6 +23,8 @@ struct inbox {
     bool blocked;         /* deliver waits while this is set */
     unsigned unreachable; /* reports so far */
     uint64_t unreachable_store;
+    struct rpc_loop *server_loop; /* of inbox_serve() */
+    struct rpc_loop *sender_loop; /* of inbox_transport() */
 };
 
 struct inbox *inbox_new(void);

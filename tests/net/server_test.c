@@ -36,6 +36,7 @@ static int try_to_serve(const char *listen, struct err *e)
     struct rpc_server *other = inbox_serve(inbox, 1, 0, NULL);
     char address[INBOX_ADDRESS_MAX];
     struct rpc_server_config config = {
+        .loop = inbox->server_loop,
         .listen = listen != NULL ? listen : inbox_address(other, address),
         .deliver = (void (*)(void *, const struct wire_envelope *, struct raft_message *))abort,
     };
