@@ -1,5 +1,6 @@
 #include "raftstore/peer.h"
 
+#include "raftstore/holdback.h"
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
 #include "raftstore/proposals.h"
@@ -25,6 +26,7 @@ struct peer {
     struct raft_node *node;
     struct proposals *proposals;
     struct reads reads;
+    struct holdback holdback;
     uint64_t tick;
     uint64_t leader; /* peer id, RAFT_NONE when unknown */
     /* The core refused; not again before something has changed. */
@@ -110,6 +112,7 @@ int peer_new(const struct peer_config *config, struct peer **ret_peer, struct er
     }
     peer->proposals = proposals_new(config->store_id, config->incarnation);
     reads_init(&peer->reads, config->store_id, config->incarnation);
+    holdback_init(&peer->holdback, peer->region);
     /* Nobody else can lead: no need to wait for an election timeout. */
     if (peer->region->peer_count == 1)
         peer_check(peer, raft_node_campaign(peer->node), "campaign");
@@ -123,6 +126,7 @@ void peer_free(struct peer *peer)
         return;
     proposals_free(peer->proposals);
     reads_release(&peer->reads);
+    holdback_release(&peer->holdback);
     raft_node_free(peer->node);
     free(peer);
 }
@@ -178,6 +182,8 @@ void peer_step(struct peer *peer, const struct wire_envelope *envelope,
     /* The log is never cut, so nobody has a reason to send one. */
     if (message->type == RAFT_MESSAGE_SNAPSHOT)
         return;
+    if (message->type == RAFT_MESSAGE_PROPOSE)
+        holdback_proposal(&peer->holdback, message->from);
     peer_check(peer, raft_node_step(peer->node, message), raft_message_type_name(message->type));
 }
 
@@ -276,6 +282,8 @@ static void peer_answer_reads(struct peer *peer, const struct raft_ready *ready)
  * no fsync. */
 static void peer_append(struct peer *peer, struct raft_message *append, bool must_sync)
 {
+    if (append->entry_count > 0)
+        holdback_append(&peer->holdback, append->entries[append->entry_count - 1]->index);
     peer_storage_append(peer->config.storage, append, must_sync);
     for (size_t i = 0; i < append->response_count; i++) {
         struct raft_message *response = &append->responses[i];
@@ -284,23 +292,6 @@ static void peer_append(struct peer *peer, struct raft_message *append, bool mus
         else
             peer_send(peer, response);
     }
-}
-
-/* Whether a later append of the same Ready tells its receiver all that this one,
- * which only carries the commit index, would. */
-static bool peer_is_superseded(const struct raft_ready *ready, size_t i)
-{
-    const struct raft_message *message = &ready->messages[i];
-    if (message->type != RAFT_MESSAGE_APPEND || message->entry_count > 0)
-        return false;
-    for (size_t k = i + 1; k < ready->message_count; k++) {
-        const struct raft_message *later = &ready->messages[k];
-        if (later->type == RAFT_MESSAGE_APPEND && later->to == message->to &&
-            later->term == message->term && later->index >= message->index &&
-            later->commit >= message->commit)
-            return true;
-    }
-    return false;
 }
 
 /* One Ready. False when there was nothing to do. */
@@ -323,7 +314,7 @@ static bool peer_handle_ready(struct peer *peer)
             append = message;
         } else if (message->type == RAFT_MESSAGE_STORAGE_APPLY) {
             apply_entries(peer->config.apply, message);
-        } else if (!peer_is_superseded(&ready, i)) {
+        } else if (!holdback_keep(&peer->holdback, message)) {
             peer_send(peer, message);
         }
     }
@@ -338,6 +329,20 @@ void peer_drive(struct peer *peer)
         peer_propose_pending(peer);
         peer_ask_reads(peer);
     } while (peer_handle_ready(peer));
+}
+
+bool peer_has_held(const struct peer *peer)
+{
+    return holdback_is_pending(&peer->holdback);
+}
+
+void peer_send_held(struct peer *peer)
+{
+    struct raft_message note;
+    while (holdback_next(&peer->holdback, &note)) {
+        peer_send(peer, &note);
+        raft_message_release(&note);
+    }
 }
 
 /* --- status --- */

@@ -51,6 +51,11 @@ void peer_tick(struct peer *peer);
 /* Does all the work that the calls above have made possible. */
 void peer_drive(struct peer *peer);
 
+/* Whether messages are kept back that peer_send_held() would send; to be called
+ * when there was nothing to do for HOLDBACK_MS, and at every tick. */
+bool peer_has_held(const struct peer *peer);
+void peer_send_held(struct peer *peer);
+
 /* The Raft part of a status: all but names and addresses. */
 void peer_status(struct peer *peer, struct store_status *status);
 

@@ -1,6 +1,7 @@
 #include "raftstore/raft_worker.h"
 
 #include "raftstore/err.h"
+#include "raftstore/holdback.h"
 #include "raftstore/mailbox.h"
 #include "raftstore/memory.h"
 #include "raftstore/thread.h"
@@ -160,7 +161,11 @@ static void *raft_worker_run(void *arg)
     while (!worker->stopping) {
         uint64_t now = clock_ns();
         uint64_t wait_ms = next_ns > now ? (next_ns - now) / NS_PER_MS + 1 : 0;
+        if (peer_has_held(worker->peer) && wait_ms > HOLDBACK_MS)
+            wait_ms = HOLDBACK_MS;
         struct mail *mails = mailbox_take_all(worker->mailbox, wait_ms);
+        if (mails == NULL)
+            peer_send_held(worker->peer);
         while (mails != NULL) {
             struct mail *next = mails->next;
             raft_worker_handle(worker, (struct raft_mail *)mails);
@@ -169,6 +174,7 @@ static void *raft_worker_run(void *arg)
         next_ns = raft_worker_tick(worker, next_ns);
         peer_drive(worker->peer);
         if (next_ns != published_ns) {
+            peer_send_held(worker->peer);
             raft_worker_publish(worker);
             published_ns = next_ns;
         }

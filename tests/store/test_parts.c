@@ -1,6 +1,7 @@
 /* The small parts of the raft thread, each alone. */
 #include "raftstore/deadline.h"
 #include "raftstore/entry_cache.h"
+#include "raftstore/holdback.h"
 #include "raftstore/mailbox.h"
 #include "raftstore/members.h"
 #include "raftstore/proposals.h"
@@ -337,4 +338,65 @@ Test(reads, a_round_without_answer_is_asked_again_for_all)
     cr_assert_eq(ops.count, 2);
     op_list_release(&ops);
     reads_release(&reads);
+}
+
+/* --- holdback --- */
+
+static const struct region region_of_three = {
+    .id = 1, .peer_count = 3, .peers = {{1, 1}, {2, 2}, {3, 3}}};
+
+static bool keeps(struct holdback *holdback, uint64_t to, size_t entries, uint64_t commit)
+{
+    struct raft_message message;
+    raft_message_init(&message, RAFT_MESSAGE_APPEND);
+    message.to = to;
+    message.commit = commit;
+    struct raft_entry *entry = entry_at(commit + 1, 1, 1);
+    if (entries > 0)
+        cr_assert_eq(raft_message_set_entries(&message, &entry, 1), 0);
+    bool kept = holdback_keep(holdback, &message);
+    raft_message_release(&message);
+    raft_entry_unref(entry);
+    return kept;
+}
+
+Test(holdback, a_note_waits_until_an_append_says_it_too)
+{
+    struct holdback holdback;
+    struct raft_message note;
+    holdback_init(&holdback, &region_of_three);
+    cr_assert(keeps(&holdback, 2, 0, 10));
+    cr_assert(keeps(&holdback, 3, 0, 10));
+    cr_assert_not(keeps(&holdback, 2, 1, 10));
+    cr_assert(holdback_is_pending(&holdback));
+    cr_assert(holdback_next(&holdback, &note));
+    cr_assert_eq(note.to, 3);
+    raft_message_release(&note);
+    cr_assert_not(holdback_next(&holdback, &note));
+    cr_assert_not(holdback_is_pending(&holdback));
+    holdback_release(&holdback);
+}
+
+Test(holdback, who_waits_for_its_own_proposal_is_told_at_once)
+{
+    struct holdback holdback;
+    holdback_init(&holdback, &region_of_three);
+    holdback_proposal(&holdback, 2);
+    holdback_append(&holdback, 20);
+    cr_assert_not(keeps(&holdback, 2, 0, 19));
+    cr_assert_not(keeps(&holdback, 2, 0, 20));
+    cr_assert(keeps(&holdback, 2, 0, 21));
+    cr_assert(keeps(&holdback, 3, 0, 20));
+    holdback_release(&holdback);
+}
+
+Test(holdback, only_appends_are_kept)
+{
+    struct holdback holdback;
+    struct raft_message message;
+    holdback_init(&holdback, &region_of_three);
+    raft_message_init(&message, RAFT_MESSAGE_HEARTBEAT);
+    message.to = 2;
+    cr_assert_not(holdback_keep(&holdback, &message));
+    holdback_release(&holdback);
 }
