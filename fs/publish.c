@@ -94,7 +94,7 @@ void publish_start(struct file *file)
 {
     struct publish *publish = NULL;
     struct waiters ended = {0};
-    uint64_t deadline_ns;
+    uint64_t deadline_ns = 0;
 
     pthread_mutex_lock(&file->lock);
     if (file->publish == NULL && file_check_detached(file)) {
