@@ -28,7 +28,8 @@ struct peer {
     struct reads reads;
     struct holdback holdback;
     uint64_t tick;
-    uint64_t leader; /* peer id, RAFT_NONE when unknown */
+    uint64_t leader;                   /* peer id, RAFT_NONE when unknown */
+    uint64_t heard[STORE_MEMBERS_MAX]; /* tick of the last message, as region->peers */
     /* The core refused; not again before something has changed. */
     bool proposals_held;
     bool reads_held;
@@ -182,6 +183,7 @@ void peer_step(struct peer *peer, const struct wire_envelope *envelope,
     /* The log is never cut, so nobody has a reason to send one. */
     if (message->type == RAFT_MESSAGE_SNAPSHOT)
         return;
+    peer->heard[from - region->peers] = peer->tick;
     if (message->type == RAFT_MESSAGE_PROPOSE)
         holdback_proposal(&peer->holdback, message->from);
     peer_check(peer, raft_node_step(peer->node, message), raft_message_type_name(message->type));
@@ -357,13 +359,16 @@ static const char *peer_role_name(const struct raft_status *raft)
 static void peer_member_status(const struct peer *peer, const struct raft_status *raft,
                                struct store_member_status *member)
 {
-    const struct region *region = peer->region;
-    for (uint32_t i = 0; i < raft->peer_count; i++) {
-        const struct region_peer *found = region_find_peer(region, raft->peers[i].id);
-        if (found == NULL || found->store_id != member->member.id)
+    for (size_t i = 0; i < peer->region->peer_count; i++) {
+        if (peer->region->peers[i].store_id != member->member.id)
             continue;
-        member->active = raft->peers[i].recent_active || raft->peers[i].id == raft->id;
-        member->match_index = raft->peers[i].match;
+        uint64_t silent_ticks = peer->tick - peer->heard[i];
+        member->active = peer->region->peers[i].peer_id == peer->peer_id ||
+                         (peer->heard[i] != 0 && silent_ticks <= peer->config.election_ticks);
+        for (uint32_t k = 0; k < raft->peer_count; k++) {
+            if (raft->peers[k].id == peer->region->peers[i].peer_id)
+                member->match_index = raft->peers[k].match;
+        }
     }
 }
 

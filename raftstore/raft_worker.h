@@ -42,8 +42,8 @@ void raft_worker_barrier(struct raft_worker *worker, struct op *op);
 void raft_worker_deliver(struct raft_worker *worker, const struct wire_envelope *envelope,
                          struct raft_message *message);
 void raft_worker_unreachable(struct raft_worker *worker, uint64_t store_id);
-/* apply_report_fn, with the worker as its context. */
-void raft_worker_applied(void *worker, struct raft_message *message, const uint64_t *seqs,
+/* apply_report_fn; `ctx` is the worker. */
+void raft_worker_applied(void *ctx, struct raft_message *message, const uint64_t *seqs,
                          size_t seq_count);
 void raft_worker_status(struct raft_worker *worker, struct store_status *ret_status);
 

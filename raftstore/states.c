@@ -44,7 +44,7 @@ int raft_local_state_load(struct engine *raft, uint64_t region_id,
                           struct raft_local_state *ret_state, struct err *e)
 {
     struct key key = key_raft_state(region_id);
-    ProtobufCMessage *message;
+    ProtobufCMessage *message = NULL;
     int rc = state_get(raft, CF_DEFAULT, &key, &raft_serverpb__raft_local_state__descriptor,
                        &message, e);
     if (rc != 0)
@@ -85,7 +85,7 @@ int apply_state_load(struct engine *kv, uint64_t region_id, struct apply_state *
                      struct err *e)
 {
     struct key key = key_apply_state(region_id);
-    ProtobufCMessage *message;
+    ProtobufCMessage *message = NULL;
     int rc =
         state_get(kv, CF_META, &key, &raft_serverpb__raft_apply_state__descriptor, &message, e);
     if (rc != 0)
@@ -141,7 +141,7 @@ static int region_from_row(const Metapb__Region *row, struct region *ret_region,
 int region_load(struct engine *kv, uint64_t region_id, struct region *ret_region, struct err *e)
 {
     struct key key = key_region_state(region_id);
-    ProtobufCMessage *message;
+    ProtobufCMessage *message = NULL;
     int rc =
         state_get(kv, CF_META, &key, &raft_serverpb__region_local_state__descriptor, &message, e);
     if (rc != 0)
@@ -192,7 +192,7 @@ const struct region_peer *region_find_peer(const struct region *region, uint64_t
 int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct err *e)
 {
     struct key key = key_store_ident();
-    ProtobufCMessage *message;
+    ProtobufCMessage *message = NULL;
     int rc = state_get(kv, CF_META, &key, &raft_serverpb__store_ident__descriptor, &message, e);
     if (rc != 0)
         return rc;

@@ -94,7 +94,7 @@ struct tree *store_tree(struct store *store);
 struct store_member_status {
     struct store_member member;
     bool is_leader;
-    bool active;          /* heard of lately; known on the leader only */
+    bool active;          /* heard of within an election timeout */
     uint64_t match_index; /* known on the leader only */
 };
 
