@@ -142,6 +142,6 @@ int run_write(struct run *run, const Keelfspb__WriteRequest *write);
 int run_set_attr(struct run *run, const Keelfspb__SetAttrRequest *set);
 /* executor_name.c */
 int run_remove(struct run *run, const Keelfspb__RemoveRequest *remove);
-int run_rename(struct run *run, const Keelfspb__RenameRequest *rename);
+int run_rename(struct run *run, const Keelfspb__RenameRequest *request);
 
 #endif

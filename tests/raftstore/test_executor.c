@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static int run_bytes(struct volume *v, const void *bytes, size_t size)
 {
@@ -459,19 +460,30 @@ Test(executor, a_command_too_large_is_invalid)
     volume_close(&v);
 }
 
+static long memory_peak_kib(void)
+{
+    struct rusage usage;
+
+    cr_assert_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
 /* Two bytes a request that unpack to much more. */
 Test(executor, a_command_of_millions_of_empty_requests_is_invalid_and_costs_little)
 {
     struct volume v;
     size_t size = COMMAND_CONTENT_MAX;
     uint8_t *bytes = calloc(1, size);
+    long before;
 
     volume_open(&v);
     cr_assert_not_null(bytes);
     for (size_t i = 0; i < size; i += 2) {
         bytes[i] = 0x12;
     }
+    before = memory_peak_kib();
     cr_assert_eq(run_bytes(&v, bytes, size), KE_INVALID);
+    cr_assert_lt(memory_peak_kib() - before, 200 * 1024);
     cr_assert_eq(volume_put(&v, "f", "x"), 0);
     free(bytes);
     volume_close(&v);
