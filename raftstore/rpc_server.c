@@ -30,15 +30,18 @@ static const struct rpc_method *const unary_methods[] = {
 
 void rpc_server_object_added(struct rpc_server *server)
 {
-    atomic_fetch_add(&server->objects, 1);
+    pthread_mutex_lock(&server->lock);
+    server->objects++;
+    pthread_mutex_unlock(&server->lock);
 }
 
+/* Under the lock to the end: once the count is seen to be zero, the server goes. */
 void rpc_server_object_removed(struct rpc_server *server)
 {
-    if (atomic_fetch_sub(&server->objects, 1) != 1)
-        return;
     pthread_mutex_lock(&server->lock);
-    pthread_cond_broadcast(&server->changed);
+    assert(server->objects > 0);
+    if (--server->objects == 0)
+        pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -141,7 +144,6 @@ static struct rpc_server *server_new(const struct rpc_server_config *config)
     server->config = *config;
     server->config.listen = NULL; /* borrowed for the start only */
     atomic_init(&server->stopping, false);
-    atomic_init(&server->objects, 0);
     atomic_init(&server->calls, 0);
     atomic_init(&server->call_bytes, 0);
     pthread_mutex_init(&server->lock, NULL);
@@ -229,7 +231,7 @@ void rpc_server_free(struct rpc_server *server)
     assert(atomic_load(&server->stopping));
     /* Every op has ended, so every call is at most waiting for the queue's thread. */
     pthread_mutex_lock(&server->lock);
-    while (atomic_load(&server->objects) > 0)
+    while (server->objects > 0)
         pthread_cond_wait(&server->changed, &server->lock);
     pthread_mutex_unlock(&server->lock);
     server_destroy(server);

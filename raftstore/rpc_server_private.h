@@ -21,14 +21,14 @@ struct rpc_server {
     struct rpc_event on_shutdown;
 
     atomic_bool stopping;
-    /* Calls, streams and posted requests: whatever gRPC still has an event for. */
-    atomic_size_t objects;
     /* Unary calls under way, and the bytes of their requests and replies. */
     atomic_size_t calls;
     atomic_size_t call_bytes;
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
+    /* Calls, streams and posted requests: whatever gRPC still has an event for. */
+    size_t objects;
     bool shut_down; /* gRPC has let go of all connections */
     struct peer_stream *streams;
     size_t stream_count;

@@ -76,7 +76,7 @@ Test(stream, a_wrong_store_id_is_refused_naming_both, .timeout = 30)
 Test(stream, a_sender_with_the_id_of_the_receiver_is_refused, .timeout = 30)
 {
     struct host host = host_open();
-    expect_refused(&host, "7", "1", "1", (const char *[]){"store 1"}, 1);
+    expect_refused(&host, "7", "1", "1", (const char *[]){"calls itself store 1"}, 1);
     host_close(&host);
 }
 
