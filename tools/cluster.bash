@@ -140,8 +140,8 @@ cluster_stop() {
   return "$orderly"
 }
 
-# Whether node I answers: a listing is a linearizable read, so a majority and a
-# leader are there.
+# Whether node I answers on its mount: a listing is a linearizable read, so a
+# majority and a leader are there.
 cluster_serves() {
-  timeout 10 ls "$cluster_dir/n$1" >/dev/null 2>&1
+  cluster_is_mounted "$1" && timeout 10 ls "$cluster_dir/n$1" >/dev/null 2>&1
 }
