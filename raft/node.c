@@ -263,6 +263,26 @@ static bool is_termless(const struct raft_message *m)
     }
 }
 
+// Could such a message come from `from`? Of its own the node gets back only its
+// promises, once they are kept, and what it may forward.
+static bool is_plausible_sender(const struct raft *r, const struct raft_message *m)
+{
+    bool forwarded = m->type == RAFT_MESSAGE_PROPOSE || m->type == RAFT_MESSAGE_READ_INDEX ||
+                     m->type == RAFT_MESSAGE_TRANSFER_LEADER ||
+                     m->type == RAFT_MESSAGE_FORGET_LEADER;
+    if (m->from == r->id) {
+        bool promise = m->type == RAFT_MESSAGE_APPEND_RESPONSE ||
+                       m->type == RAFT_MESSAGE_REQUEST_VOTE_RESPONSE ||
+                       m->type == RAFT_MESSAGE_PRE_VOTE_RESPONSE;
+        return forwarded || (promise && !m->reject);
+    }
+    if (raft_is_worker(m->from)) {
+        return m->type == RAFT_MESSAGE_STORAGE_APPEND_RESPONSE ||
+               m->type == RAFT_MESSAGE_STORAGE_APPLY_RESPONSE;
+    }
+    return m->from != RAFT_NONE || forwarded;
+}
+
 static bool is_well_formed(const struct raft_message *m)
 {
     if ((unsigned)m->type >= RAFT_MESSAGE_TYPE_COUNT || m->context_size > RAFT_CONTEXT_MAX ||
@@ -283,12 +303,12 @@ static bool is_well_formed(const struct raft_message *m)
 int raft_node_step(struct raft_node *node, const struct raft_message *m)
 {
     struct raft *r = enter(node);
-    if (!is_well_formed(m)) {
-        return RAFT_E_INVALID;
-    }
     bool from_worker = raft_is_worker(m->from);
     if (raft_message_is_local(m->type) && !from_worker) {
         return RAFT_E_LOCAL_MESSAGE;
+    }
+    if (!is_well_formed(m) || !is_plausible_sender(r, m)) {
+        return RAFT_E_INVALID;
     }
     if (raft_message_is_response(m->type) && !from_worker &&
         raft_tracker_peek(&r->tracker, m->from) == NULL) {

@@ -179,8 +179,9 @@ int raft_node_apply_conf_change(struct raft_node *node, const struct raft_conf_c
                                 struct raft_conf_state *ret_conf);
 
 // Handle a message from a peer, or a response from a storage worker. `m` is
-// borrowed: entries are kept by reference, the caller still releases it.
-// RAFT_E_LOCAL_MESSAGE, RAFT_E_PEER_NOT_FOUND: not handled.
+// borrowed: entries are kept by reference, the caller still releases it. The
+// transport has made sure that m->from is who sent it.
+// RAFT_E_INVALID, RAFT_E_LOCAL_MESSAGE, RAFT_E_PEER_NOT_FOUND: not handled.
 int raft_node_step(struct raft_node *node, const struct raft_message *m);
 
 // Ask for an index that is safe to read at: rd.read_states will have it with the

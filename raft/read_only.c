@@ -69,6 +69,9 @@ size_t raft_read_only_ready(const struct raft_read_only *r, uint64_t acked)
 void raft_read_only_drop(struct raft_read_only *r, size_t count)
 {
     assert(count <= r->count - r->held);
+    if (count == 0) {
+        return;
+    }
     memmove(r->waiting, r->waiting + count, (r->count - count) * sizeof(r->waiting[0]));
     r->count -= count;
     r->confirmed += count;

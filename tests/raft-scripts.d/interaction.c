@@ -122,6 +122,9 @@ static int add_nodes(struct call *call)
     } else {
         for (size_t i = 0; rc == 0 && i <= call->nodes[0]; i++) {
             rc = cluster_add(call->c, &config, snapshot);
+            if (rc == RAFT_E_NO_MEMORY) {
+                rc = cluster_add(call->c, &config, snapshot);
+            }
         }
     }
     raft_snapshot_unref(snapshot);
@@ -265,8 +268,20 @@ static int raft_log(struct call *call)
 
 // --- several nodes take their turn ---
 
+static void drop_missing_nodes(struct call *call)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < call->node_count; i++) {
+        if (call->nodes[i] < call->c->count) {
+            call->nodes[kept++] = call->nodes[i];
+        }
+    }
+    call->node_count = kept;
+}
+
 static int each(struct call *call, const char *title, int (*work)(struct cluster *c, size_t at))
 {
+    drop_missing_nodes(call);
     if (call->node_count == 1) {
         return work(call->c, call->nodes[0]);
     }
@@ -320,7 +335,9 @@ static int stabilize(struct call *call)
     if (level != NULL) {
         call->c->level = parse_level(level->values[0]);
     }
-    if (call->node_count == 0) {
+    bool all = call->node_count == 0;
+    drop_missing_nodes(call);
+    if (all) {
         for (size_t i = 0; i < call->c->count; i++) {
             call->nodes[call->node_count++] = i;
         }

@@ -50,7 +50,7 @@ static bool run_apart(const char *path)
         bool readable = read_file(path, &content);
         struct script_result r = {.steps = 0};
         if (readable) {
-            r = run_script(text_get(&content), path, &report);
+            r = run_script(text_get(&content), path, &report, NULL);
         }
         printf("%s", text_get(&report));
         if (readable && r.steps == 0) {

@@ -50,7 +50,8 @@ static void report_difference(struct text *report, const char *expected, const c
     report_lines(report, ' ', expected_end, expected_end + strlen(expected_end));
 }
 
-struct script_result run_script(const char *content, const char *name, struct text *report)
+struct script_result run_script(const char *content, const char *name, struct text *report,
+                                void (*look)(struct cluster *c))
 {
     struct script_result result = {.steps = 0};
     struct script_reader reader = {.at = content};
@@ -67,6 +68,9 @@ struct script_result run_script(const char *content, const char *name, struct te
             text_add(&answer, "\n");
         }
         result.steps++;
+        if (look != NULL) {
+            look(cluster);
+        }
         if (strcmp(text_get(&answer), text_get(&step.expected)) != 0) {
             result.differing++;
             if (report != NULL) {

@@ -27,7 +27,9 @@ struct script_result {
     int differing;
 };
 
-// Runs the script; differences go to `report` unless that is NULL.
-struct script_result run_script(const char *content, const char *name, struct text *report);
+// Runs the script; differences go to `report` unless that is NULL. After each
+// step `look` sees the cluster, unless that is NULL.
+struct script_result run_script(const char *content, const char *name, struct text *report,
+                                void (*look)(struct cluster *c));
 
 #endif
