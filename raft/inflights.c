@@ -32,6 +32,7 @@ int raft_inflights_reserve(struct raft_inflights *f, const struct raft_inflight_
     if (f->count < f->capacity) {
         return 0;
     }
+    assert(f->count == f->capacity);
     uint32_t capacity = f->capacity == 0 ? FIRST_CAPACITY : f->capacity * 2;
     if (capacity > limits->messages) {
         capacity = limits->messages;
