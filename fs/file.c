@@ -146,8 +146,7 @@ static void file_adopt(struct file *file, const struct look *look, bool for_read
                  for_reading ? view_new(look->tree, &look->attr) : view_new_unread(&look->attr));
 }
 
-/* Both are threads; 0 is nobody. */
-static bool is_same_process(uint32_t pid, uint32_t other)
+bool file_is_same_process(uint32_t pid, uint32_t other)
 {
     char path[64];
 
@@ -162,7 +161,7 @@ static void file_refresh_handles(struct file *file, const struct look *look, uin
     for (struct handle *handle = file->handles; handle != NULL; handle = handle->next) {
         bool rests = !handle->has_read || handle->at_end;
         if (!handle->readable || !rests || handle->view->attr.version >= look->attr.version ||
-            !is_same_process(handle->pid, pid))
+            !file_is_same_process(handle->pid, pid))
             continue;
         file_adopt(file, look, true);
         handle_set_view(handle, file->view);
@@ -250,6 +249,7 @@ static struct handle *handle_add(struct file *file, int flags, uint32_t pid)
     handle->file = file;
     handle->readable = (flags & O_ACCMODE) != O_WRONLY;
     handle->pid = pid;
+    handle->opener = pid;
     handle->view = view_ref(file->view);
     handle->next = file->handles;
     file->handles = handle;

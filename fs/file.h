@@ -56,8 +56,16 @@
 struct fs;
 struct publish;
 
+/* Processes that share a handle and wrote to it, as far as they are told apart. */
+#define HANDLE_WRITERS_MAX 4
+
 /* An open file description. All but the first four fields are guarded by the
- * file's lock. */
+ * file's lock.
+ *
+ * A handle is shared by the processes that inherited it, and each of them closes
+ * it: a child does when it executes another program. Such a close publishes only
+ * when the process wrote something itself; otherwise half of what its parent is
+ * still writing would appear elsewhere. */
 struct handle {
     struct fs *fs;
     struct inode *inode; /* pinned */
@@ -67,12 +75,16 @@ struct handle {
     struct handle *next;
     struct dirty_owner owner;
     struct view *view;
-    uint32_t pid;       /* of the thread that opened it or read last */
-    bool has_read;      /* since it got its view */
-    bool at_end;        /* the last read reached the end */
-    bool truncated;     /* made a truncation that is still in `dirty` */
-    bool is_in_flight;  /* takes part in the publish under way */
-    bool wants_publish; /* until it is taken */
+    uint32_t pid;                         /* of the thread that opened it or read last */
+    bool has_read;                        /* since it got its view */
+    bool at_end;                          /* the last read reached the end */
+    uint32_t opener;                      /* of the thread that opened it */
+    uint64_t writers[HANDLE_WRITERS_MAX]; /* who wrote what is not taken yet */
+    size_t writer_count;
+    bool has_any_writer; /* too many to tell, or unknown */
+    bool truncated;      /* made a truncation that is still in `dirty` */
+    bool is_in_flight;   /* takes part in the publish under way */
+    bool wants_publish;  /* until it is taken */
     uint64_t publish_deadline_ns;
     uint64_t taken;   /* publishes that took something of it */
     uint64_t settled; /* of those, how many have ended */
@@ -143,6 +155,7 @@ struct file_write {
     uint64_t offset;
     const void *data;
     size_t size;
+    uint64_t writer;      /* the kernel's lock owner: a process; 0: unknown */
     uint64_t deadline_ns; /* of a publish that has to make room */
 };
 
@@ -153,10 +166,19 @@ int file_write(struct handle *handle, const struct file_write *write, uint64_t *
 /* Truncates or extends as a part of the next publish. 0 or a KE_ code. */
 int file_truncate(struct handle *handle, uint64_t size, bool clear_suid, struct attr *ret_attr);
 
-/* Publishes what the handle wrote. `*target` is 0 at the first call and is kept
- * for the others. Returns an enum file_answer or the error of the publish. */
-int file_publish(struct handle *handle, uint64_t deadline_ns, uint64_t *target,
-                 uint64_t *ret_round);
+/* Who wants a handle published. */
+struct file_publish {
+    bool is_close;   /* by one process of those that share it: */
+    uint64_t closer; /* its lock owner */
+    uint32_t pid;    /* a thread of it */
+    uint64_t deadline_ns;
+    bool has_begun;  /* false at the first call; then kept, with: */
+    uint64_t target; /* of the handle's `settled` */
+};
+
+/* Publishes what the handle wrote. Returns an enum file_answer or the error of
+ * the publish; after a wait it is called again. */
+int file_publish(struct handle *handle, struct file_publish *publish, uint64_t *ret_round);
 
 /* A publish of the file is under way: attributes must not be changed now. */
 enum file_answer file_settled(struct inode *inode, uint64_t *ret_round);
@@ -172,6 +194,9 @@ void file_renew_views(struct inode *inode);
 void file_abandon(struct inode *inode);
 
 /* --- for publish.c and file_io.c, under the lock --- */
+
+/* Both are threads; 0 is nobody. */
+bool file_is_same_process(uint32_t pid, uint32_t other);
 
 /* What the layers cost in memory. A change of it is told to the budget. */
 size_t file_cost(const struct file *file);

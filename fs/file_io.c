@@ -3,7 +3,9 @@
 #include "fs/fs.h"
 #include "fs/publish.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* How often a read starts again because the file moved on under it. */
 #define READ_TRIES_MAX 8
@@ -136,14 +138,14 @@ static bool has_room(struct handle *handle, size_t size, uint64_t deadline_ns)
 static int make_room(struct handle *handle, const struct file_write *write, uint64_t *ret_round)
 {
     struct file *file = handle->file;
-    uint64_t end = write->offset + write->size;
     size_t cost = dirty_write_cost(write->size);
+    uint64_t offset = write->offset;
 
     if (handle->error != 0)
         return handle->error;
     if (write->append)
-        end = layer_size(&file->dirty, file_size_below(file)) + write->size;
-    if (end < write->offset || end > TREE_FILE_MAX)
+        offset = layer_size(&file->dirty, file_size_below(file));
+    if (offset > TREE_FILE_MAX || write->size > TREE_FILE_MAX - offset)
         return KE_TOO_LARGE;
     if (file_check_detached(file)) {
         if (file_cost(file) + cost > FILE_REMOVED_COST_MAX)
@@ -163,6 +165,25 @@ static int make_room(struct handle *handle, const struct file_write *write, uint
     return KE_BUSY;
 }
 
+static bool has_written(const struct handle *handle, uint64_t writer)
+{
+    for (size_t i = 0; i < handle->writer_count; i++) {
+        if (handle->writers[i] == writer)
+            return true;
+    }
+    return handle->has_any_writer;
+}
+
+static void note_writer(struct handle *handle, uint64_t writer)
+{
+    if (has_written(handle, writer))
+        return;
+    if (writer == 0 || handle->writer_count == HANDLE_WRITERS_MAX)
+        handle->has_any_writer = true;
+    else
+        handle->writers[handle->writer_count++] = writer;
+}
+
 static void write_now(struct handle *handle, const struct file_write *write)
 {
     struct file *file = handle->file;
@@ -175,6 +196,7 @@ static void write_now(struct handle *handle, const struct file_write *write)
         layer_write(&file->dirty, &handle->owner, write->offset, write->data, write->size, now_ns);
     if (write->clear_suid)
         file->dirty.clear_suid = true;
+    note_writer(handle, write->writer);
     file_recharge(file, before);
 }
 
@@ -228,32 +250,43 @@ static bool has_unpublished(const struct handle *handle)
     return handle->owner.cost > 0 || (handle->truncated && handle->file->dirty.truncated);
 }
 
-/* Under the lock. */
-static int check_published(struct handle *handle, uint64_t deadline_ns, uint64_t *target,
-                           uint64_t *ret_round)
+/* Whether the process that closes the handle is the one to publish it. Who
+ * truncated without writing is told from the opener, as long as that lives. */
+static bool is_for_closer(const struct handle *handle, const struct file_publish *publish)
 {
-    struct file *file = handle->file;
-    bool is_first = *target == 0;
+    char path[32];
 
-    if (handle->error != 0)
-        return handle->error;
-    if (file_check_detached(file))
-        return FILE_READY;
-    if (is_first) {
-        *target = handle->taken + (has_unpublished(handle) ? 1 : 0);
-        if (*target > handle->taken)
-            want_publish(handle, deadline_ns);
-    }
-    *ret_round = file->waiters.round;
-    return handle->settled >= *target ? FILE_READY : FILE_WAIT;
+    if (handle->writer_count > 0 || handle->has_any_writer)
+        return has_written(handle, publish->closer);
+    snprintf(path, sizeof(path), "/proc/%u", handle->opener);
+    return file_is_same_process(handle->opener, publish->pid) || access(path, F_OK) != 0;
 }
 
-int file_publish(struct handle *handle, uint64_t deadline_ns, uint64_t *target, uint64_t *ret_round)
+/* Under the lock. */
+static void publish_begin(struct handle *handle, struct file_publish *publish)
+{
+    publish->has_begun = true;
+    publish->target = handle->taken;
+    if (has_unpublished(handle) && (!publish->is_close || is_for_closer(handle, publish))) {
+        publish->target++;
+        want_publish(handle, publish->deadline_ns);
+    }
+}
+
+int file_publish(struct handle *handle, struct file_publish *publish, uint64_t *ret_round)
 {
     struct file *file = handle->file;
+    int answer = FILE_READY;
 
     pthread_mutex_lock(&file->lock);
-    int answer = check_published(handle, deadline_ns, target, ret_round);
+    if (handle->error != 0) {
+        answer = handle->error;
+    } else if (!file_check_detached(file)) {
+        if (!publish->has_begun)
+            publish_begin(handle, publish);
+        *ret_round = file->waiters.round;
+        answer = handle->settled >= publish->target ? FILE_READY : FILE_WAIT;
+    }
     bool starts = answer == FILE_WAIT && file->publish == NULL;
     pthread_mutex_unlock(&file->lock);
     if (starts)

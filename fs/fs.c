@@ -79,6 +79,7 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     inode_table_init(&fs->inodes);
     budget_init(&fs->budget);
     recent_init(&fs->recent);
+    lapsed_init(&fs->lapsed);
     fs->renewed_ns = clock_ns();
     pthread_mutex_init(&fs->objects_lock, NULL);
     fs->objects.prev = fs->objects.next = &fs->objects;
@@ -93,6 +94,7 @@ void fs_free(struct fs *fs)
     if (fs == NULL)
         return;
     recent_release(&fs->recent);
+    lapsed_release(&fs->lapsed);
     inode_table_release(&fs->inodes);
     budget_release(&fs->budget);
     pthread_cond_destroy(&fs->work_ended);

@@ -44,8 +44,8 @@ struct io_request {
     struct file_write write;
     void *data; /* of a write that waits; held in the budget */
     size_t written;
-    bool publishes;  /* flush, fsync, write to a file opened with O_SYNC */
-    uint64_t target; /* see file_publish() */
+    bool publishes; /* after the write: the file was opened with O_SYNC */
+    struct file_publish publish;
 };
 
 static void io_free(struct request *request)
@@ -66,6 +66,7 @@ static struct io_request *io_start(fuse_req_t req, struct handle *handle)
     request_init(&io->request, handle->fs, req, io_free);
     io->handle = handle;
     io->inode = handle->inode;
+    io->publish.deadline_ns = io->request.deadline_ns;
     inode_pin_again(io->inode);
     return io;
 }
@@ -123,7 +124,7 @@ static void publish_step(struct request *request, const struct op_result *result
     int answer = result->code;
 
     if (answer == 0)
-        answer = file_publish(io->handle, request->deadline_ns, &io->target, &round);
+        answer = file_publish(io->handle, &io->publish, &round);
     if (answer < 0)
         request_fail(request, answer);
     else if (answer == FILE_READY)
@@ -169,31 +170,35 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
         .offset = (uint64_t)offset,
         .data = data,
         .size = size,
+        .writer = fi->writepage ? 0 : fi->lock_owner,
         .deadline_ns = io->request.deadline_ns,
     };
     write_step(&io->request, &begin);
 }
 
-static void publish(fuse_req_t req, struct fuse_file_info *fi)
+/* One process closes the file; others may go on using it. */
+void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     const struct op_result begin = {0};
 
-    publish_step(&io_start(req, handle_of(fi))->request, &begin);
-}
-
-void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    if (control_owns(ino))
+    if (control_owns(ino)) {
         fuse_reply_err(req, 0);
-    else
-        publish(req, fi);
+        return;
+    }
+    struct io_request *io = io_start(req, handle_of(fi));
+    io->publish.is_close = true;
+    io->publish.closer = fi->lock_owner;
+    io->publish.pid = (uint32_t)fuse_req_ctx(req)->pid;
+    publish_step(&io->request, &begin);
 }
 
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
+    const struct op_result begin = {0};
+
     (void)datasync;
     if (control_owns(ino))
         fuse_reply_err(req, 0);
     else
-        publish(req, fi);
+        publish_step(&io_start(req, handle_of(fi))->request, &begin);
 }

@@ -67,8 +67,11 @@ static void take_marked(struct file *file)
         bool truncated = takes_truncation && handle->truncated;
         if (!handle->owner.marked && !truncated)
             continue;
-        if (handle->owner.marked)
+        if (handle->owner.marked) {
             handle->wants_publish = false;
+            handle->writer_count = 0;
+            handle->has_any_writer = false;
+        }
         handle->owner.marked = false;
         handle->truncated = handle->truncated && !truncated;
         handle->is_in_flight = true;
