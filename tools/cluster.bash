@@ -126,18 +126,27 @@ cluster_kill() {
   cluster_await "$cluster_stop_s" cluster_is_down "$1"
 }
 
-# cluster_stop I: in good order if it can be, by force if not. Nothing is left
-# mounted. Fails when force was needed.
-cluster_stop() {
-  local i=$1 orderly=0
-  cluster_signal TERM "$i"
-  cluster_signal CONT "$i"
+# cluster_ask_to_stop I: in good order, also when it is paused.
+cluster_ask_to_stop() {
+  cluster_signal TERM "$1"
+  cluster_signal CONT "$1"
+}
+
+# cluster_await_stop I: after it was asked to; by force when it takes too long.
+# Nothing is left mounted. Fails when force was needed.
+cluster_await_stop() {
+  local i=$1 forced=0
   if ! cluster_await "$cluster_stop_s" cluster_is_down "$i"; then
-    orderly=1
+    forced=1
     cluster_kill "$i"
   fi
   ! cluster_is_mounted "$i" || fusermount3 -u -z "$cluster_dir/n$i"
-  return "$orderly"
+  return "$forced"
+}
+
+cluster_stop() {
+  cluster_ask_to_stop "$1"
+  cluster_await_stop "$1"
 }
 
 # Whether node I answers on its mount: a listing is a linearizable read, so a

@@ -98,11 +98,10 @@ common_teardown() {
   local i report failure=
   if cluster_exists; then
     for ((i = 1; i <= $(cluster_count); i++)); do
-      cluster_signal TERM "$i"
-      cluster_signal CONT "$i"
+      cluster_ask_to_stop "$i"
     done
     for ((i = 1; i <= $(cluster_count); i++)); do
-      cluster_stop "$i" || failure+="n$i did not stop within $cluster_stop_s s"$'\n'
+      cluster_await_stop "$i" || failure+="n$i did not stop within $cluster_stop_s s"$'\n'
     done
     for ((i = 1; i <= $(cluster_count); i++)); do
       ! cluster_is_mounted "$i" || failure+="n$i is still mounted"$'\n'
