@@ -1,0 +1,316 @@
+#include "fake_store.h"
+
+#include "raftstore/deadline.h"
+#include "raftstore/executor.h"
+#include "raftstore/memory.h"
+#include "raftstore/thread.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_READ_MAX (64u << 20)
+
+struct fake_item {
+    struct fake_item *next;
+    struct op *op;
+    struct command *cmd; /* NULL: a barrier */
+};
+
+struct store {
+    struct engine *kv;
+    struct tree *tree;
+    struct deadlines *deadlines;
+    store_observer_fn *observer;
+    void *observer_ctx;
+    pthread_t thread;
+
+    pthread_mutex_t apply_lock; /* guards the next four: who applies */
+    struct executor *executor;
+    struct engine_batch *batch;
+    uint64_t revision;
+    size_t applied;
+
+    pthread_mutex_t lock; /* guards the rest */
+    pthread_cond_t changed;
+    struct fake_item *first;
+    struct fake_item **last;
+    size_t queued;
+    bool holds_barriers;
+    bool holds_proposals;
+    bool stops;
+    int refuses;
+    uint64_t leader_id;
+};
+
+/* --- applying --- */
+
+static void apply_packed(struct store *store, const struct command *cmd,
+                         struct op_result *ret_result)
+{
+    size_t size;
+    const void *bytes = command_bytes(cmd, &size);
+    size_t count;
+
+    executor_run(store->executor, store->batch, bytes, size, &store->revision, ret_result);
+    engine_write(store->kv, store->batch, false);
+    engine_batch_clear(store->batch);
+    const struct change *changes = executor_changes(store->executor, &count);
+    if (count > 0 && store->observer != NULL)
+        store->observer(store->observer_ctx, changes, count);
+    executor_clear_changes(store->executor);
+}
+
+int fake_store_apply(struct store *store, struct command *cmd)
+{
+    struct op_result result;
+
+    pthread_mutex_lock(&store->apply_lock);
+    apply_packed(store, cmd, &result);
+    pthread_mutex_unlock(&store->apply_lock);
+    command_free(cmd);
+    return result.code;
+}
+
+static void run_item(struct store *store, struct fake_item *item, int refuses)
+{
+    struct op_result result = {.code = refuses};
+
+    /* `done` under the lock: as on the apply thread, nothing is applied
+     * between a command and its answer. */
+    pthread_mutex_lock(&store->apply_lock);
+    if (item->cmd == NULL) {
+        result.code = 0;
+    } else if (refuses == 0 && !op_is_claimed(item->op)) {
+        apply_packed(store, item->cmd, &result);
+        store->applied++;
+    }
+    op_finish(item->op, &result);
+    pthread_mutex_unlock(&store->apply_lock);
+}
+
+/* --- the thread --- */
+
+/* Under the lock: the first item that is not held, unlinked, or NULL. */
+static struct fake_item *next_item(struct store *store)
+{
+    struct fake_item **link = &store->first;
+
+    while (*link != NULL && ((*link)->cmd != NULL ? store->holds_proposals : store->holds_barriers))
+        link = &(*link)->next;
+    struct fake_item *item = *link;
+    if (item == NULL)
+        return NULL;
+    *link = item->next;
+    if (item->next == NULL)
+        store->last = link;
+    store->queued--;
+    return item;
+}
+
+static void free_item(struct fake_item *item)
+{
+    op_unref(item->op);
+    command_free(item->cmd);
+    free(item);
+}
+
+static void *run(void *arg)
+{
+    struct store *store = arg;
+
+    pthread_mutex_lock(&store->lock);
+    while (!store->stops) {
+        struct fake_item *item = next_item(store);
+        if (item == NULL) {
+            pthread_cond_wait(&store->changed, &store->lock);
+            continue;
+        }
+        int refuses = store->refuses;
+        pthread_mutex_unlock(&store->lock);
+        run_item(store, item, refuses);
+        free_item(item);
+        pthread_mutex_lock(&store->lock);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return NULL;
+}
+
+static void enqueue(struct store *store, struct op *op, struct command *cmd)
+{
+    struct fake_item *item = mem_alloc(sizeof(*item));
+
+    op_ref(op);
+    *item = (struct fake_item){.op = op, .cmd = cmd};
+    pthread_mutex_lock(&store->lock);
+    *store->last = item;
+    store->last = &item->next;
+    store->queued++;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+    deadlines_add(store->deadlines, op);
+}
+
+/* --- store.h --- */
+
+void store_set_observer(struct store *store, store_observer_fn *observer, void *ctx)
+{
+    store->observer = observer;
+    store->observer_ctx = ctx;
+}
+
+void store_propose(struct store *store, struct command **cmd, struct op *op)
+{
+    struct command *taken = *cmd;
+
+    *cmd = NULL;
+    enqueue(store, op, taken);
+}
+
+void store_barrier(struct store *store, struct op *op)
+{
+    enqueue(store, op, NULL);
+}
+
+struct tree *store_tree(struct store *store)
+{
+    return store->tree;
+}
+
+void store_status(struct store *store, struct store_status *ret_status)
+{
+    *ret_status = (struct store_status){
+        .cluster_id = 0xc1,
+        .store_id = 1,
+        .name = "n1",
+        .role = "leader",
+        .term = 7,
+        .member_count = 1,
+        .members = {{.member = {.id = 1, .name = "n1", .address = "host:1"}, .is_leader = true}},
+    };
+    pthread_mutex_lock(&store->lock);
+    ret_status->leader_id = store->leader_id;
+    pthread_mutex_unlock(&store->lock);
+}
+
+/* --- for the test --- */
+
+struct store *fake_store_new(const char *dir)
+{
+    struct store *store = mem_zalloc(sizeof(*store));
+    struct err e;
+
+    int code = engine_open(dir, ENGINE_KV, &store->kv, &e);
+    assert(code == 0);
+    (void)code;
+    store->tree = tree_new(store->kv);
+    store->deadlines = deadlines_new();
+    store->executor = executor_new(store->kv);
+    store->batch = engine_batch_new(true);
+    executor_format(store->kv, store->batch);
+    engine_write(store->kv, store->batch, false);
+    engine_batch_clear(store->batch);
+    store->last = &store->first;
+    store->leader_id = 1;
+    pthread_mutex_init(&store->apply_lock, NULL);
+    pthread_mutex_init(&store->lock, NULL);
+    pthread_cond_init(&store->changed, NULL);
+    thread_start(&store->thread, "fake-store", run, store);
+    return store;
+}
+
+void fake_store_free(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->stops = true;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+    pthread_join(store->thread, NULL);
+    deadlines_free(store->deadlines);
+    while (store->first != NULL) {
+        struct fake_item *item = store->first;
+        store->first = item->next;
+        op_fail(item->op, KE_SHUTDOWN);
+        free_item(item);
+    }
+    executor_free(store->executor);
+    engine_batch_free(store->batch);
+    tree_free(store->tree);
+    engine_close(store->kv);
+    pthread_cond_destroy(&store->changed);
+    pthread_mutex_destroy(&store->lock);
+    pthread_mutex_destroy(&store->apply_lock);
+    free(store);
+}
+
+static void set_hold(struct store *store, bool barriers, bool proposals)
+{
+    pthread_mutex_lock(&store->lock);
+    store->holds_barriers = barriers;
+    store->holds_proposals = proposals;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+}
+
+void fake_store_hold(struct store *store)
+{
+    set_hold(store, true, true);
+}
+
+void fake_store_hold_proposals(struct store *store)
+{
+    set_hold(store, false, true);
+}
+
+void fake_store_release(struct store *store)
+{
+    set_hold(store, false, false);
+}
+
+void fake_store_await_queued(struct store *store, size_t count)
+{
+    pthread_mutex_lock(&store->lock);
+    while (store->queued < count)
+        pthread_cond_wait(&store->changed, &store->lock);
+    pthread_mutex_unlock(&store->lock);
+}
+
+void fake_store_refuse(struct store *store, int code)
+{
+    pthread_mutex_lock(&store->lock);
+    store->refuses = code;
+    pthread_mutex_unlock(&store->lock);
+}
+
+void fake_store_set_leader(struct store *store, uint64_t leader_id)
+{
+    pthread_mutex_lock(&store->lock);
+    store->leader_id = leader_id;
+    pthread_mutex_unlock(&store->lock);
+}
+
+size_t fake_store_applied(struct store *store)
+{
+    pthread_mutex_lock(&store->apply_lock);
+    size_t applied = store->applied;
+    pthread_mutex_unlock(&store->apply_lock);
+    return applied;
+}
+
+char *fake_store_read(struct store *store, const char *path, size_t *ret_size)
+{
+    struct tree_view *view = tree_view_new(store->tree);
+    uint8_t *value = NULL;
+    char *text = NULL;
+
+    if (tree_get(view, "default", path, strlen(path), FILE_READ_MAX, &value, ret_size) == 0) {
+        text = mem_alloc(*ret_size + 1);
+        memcpy(text, value, *ret_size);
+        text[*ret_size] = '\0';
+    }
+    free(value);
+    tree_view_unref(view);
+    return text;
+}
