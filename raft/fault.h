@@ -16,10 +16,8 @@
     X(HEARTBEAT_COMMIT)      /* heartbeats carry the commit index past the match */                \
     X(CONFLICT_KEPT)         /* a follower keeps its conflicting entries */                        \
     X(TRUNCATE_ALWAYS)       /* an append cuts the log without a conflict */                       \
-    X(COMMIT_UNCHECKED)      /* a follower commits past the last new entry */                      \
     X(READ_UNCONFIRMED)      /* a read is answered without asking a quorum */                      \
     X(READ_TOO_EARLY)        /* a read is answered before the leader committed in its term */      \
-    X(STABLE_STALE)          /* a write of an earlier term marks entries stable */                 \
     X(QUORUM_TOO_SMALL)      /* half of the members are taken for a majority */                    \
     X(JOINT_HALF)            /* a joint configuration asks its incoming half only */               \
     X(CONF_OVERLAP)          /* a second configuration change does not wait for the first */       \

@@ -294,8 +294,7 @@ int raft_log_try_append(struct raft_log *log, uint64_t prev_term, uint64_t prev_
         raft_unstable_append(&log->unstable, entries + from, count - from);
     }
     uint64_t last = prev_index + count;
-    uint64_t known = RAFT_FAULT(COMMIT_UNCHECKED) ? raft_log_last_index(log) : last;
-    raft_log_commit_to(log, commit < known ? commit : known);
+    raft_log_commit_to(log, commit < last ? commit : last);
     *ret_last = last;
     return 0;
 }

@@ -121,9 +121,6 @@ static void handle_lower_term(struct raft *r, const struct raft_message *m)
         // and even with the same ones again; the storage may have them in any
         // of these states. A later response of this term will settle it. A
         // snapshot is committed state of whatever term.
-        if (m->index != 0 && RAFT_FAULT(STABLE_STALE)) {
-            raft_unstable_stable_to(&r->log.unstable, m->log_term, m->index);
-        }
         if (m->index != 0) {
             RAFT_TELL(&r->config.log, APPEND_DONE_STALE, .node = r->id, .term = r->term,
                       .message = m->type, .peer_term = m->term);

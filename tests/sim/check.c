@@ -57,6 +57,21 @@ static void check_leader(struct member *m, const struct raft *r)
     m->leading_last = last;
 }
 
+// What the node no longer holds as unstable it must find in the storage as it was.
+static void check_stable(struct member *m, const struct raft *r)
+{
+    uint64_t index = r->log.unstable.offset - 1;
+    if (r->log.unstable.snapshot != NULL || index >= INDEX_MAX || m->handed_out[index] == 0) {
+        return;
+    }
+    bool known;
+    uint64_t term = check_term_at(m, index, &known);
+    if (known && term != m->handed_out[index]) {
+        world_fail(m->w, "%llu takes %llu/%llu for stable, its storage has %llu/%llu", ULL(m->id),
+                   ULL(m->handed_out[index]), ULL(index), ULL(term), ULL(index));
+    }
+}
+
 static void check_commit(struct member *m, const struct raft *r)
 {
     struct history *h = m->w->history;
@@ -95,6 +110,7 @@ void check_node(struct member *m)
         return;
     }
     const struct raft *r = &m->node->raft;
+    check_stable(m, r);
     check_commit(m, r);
     if (r->role == RAFT_LEADER) {
         check_leader(m, r);
@@ -169,6 +185,9 @@ void check_written(struct member *m, struct raft_entry *const *entries, size_t c
     bool change = false;
     for (size_t i = 0; i < count && !m->w->failed; i++) {
         check_matching(m, entries[i]);
+        if (entries[i]->index < INDEX_MAX) {
+            m->handed_out[entries[i]->index] = entries[i]->term;
+        }
         change = change || entries[i]->type != RAFT_ENTRY_NORMAL;
     }
     if (change && !m->w->failed) {

@@ -111,6 +111,10 @@ static void pick_config(struct member *m)
     c->max_inflight_messages = (uint32_t)(1 + random_below(r, 8));
     c->max_inflight_bytes = random_chance(r, 500) ? 0 : c->max_message_bytes + 512;
     c->max_uncommitted_bytes = 4096;
+    if (m->w->weather.single) {
+        c->max_message_bytes = 0;
+        c->max_inflight_bytes = 0;
+    }
 }
 
 void member_init(struct world *w, uint64_t id, const struct raft_conf_state *founders)
@@ -173,6 +177,7 @@ void member_start(struct member *m)
     m->paused = false;
     m->missed_ticks = 0;
     m->restart_at = 0;
+    memset(m->handed_out, 0, sizeof(m->handed_out));
     int rc = raft_node_new(&m->config, &m->node);
     if (rc != 0) {
         m->node = NULL;
@@ -395,7 +400,8 @@ static void send_all(struct member *m, struct raft_message *messages, size_t cou
     const struct weather *weather = &m->w->weather;
     for (size_t i = 0; i < count; i++) {
         if (messages[i].to == RAFT_APPEND_WORKER) {
-            push(m, &m->append, &messages[i], m->w->calm ? 0 : weather->disk_max);
+            unsigned most = m->id == weather->slow ? SLOW_DISK_STEPS : weather->disk_max;
+            push(m, &m->append, &messages[i], m->w->calm ? 0 : most);
         } else if (messages[i].to == RAFT_APPLY_WORKER) {
             push(m, &m->apply, &messages[i], m->w->calm ? 0 : weather->apply_max);
         } else {
@@ -468,6 +474,9 @@ void member_ready(struct member *m)
         world_trace(m->w, "%llu is %s in term %llu, leader %llu", (unsigned long long)m->id,
                     raft_role_name(rd.role), (unsigned long long)rd.hard_state.term,
                     (unsigned long long)rd.leader);
+    }
+    if (rd.snapshot != NULL) {
+        memset(m->handed_out, 0, sizeof(m->handed_out));
     }
     check_written(m, rd.entries, rd.entry_count);
     for (size_t i = 0; i < rd.read_state_count; i++) {

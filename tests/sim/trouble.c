@@ -26,6 +26,18 @@ static void add_storm(struct world *w)
         weather->delay_max = draw(w, 6);
         weather->disk_max = draw(w, 6);
         break;
+    case 3:
+        // Leaders that hardly get to replicate what they have (figure 8).
+        weather->strike = 10 + draw(w, 50);
+        weather->single = true;
+        weather->delay_max = draw(w, 8);
+        weather->disk_max = draw(w, 8);
+        weather->crash = 0;
+        weather->partition = 0;
+        weather->pause = 0;
+        // A disk on which writes of several leaders wait one behind the other.
+        weather->slow = random_below(&w->random, 6);
+        break;
     default:
         break;
     }
@@ -212,6 +224,29 @@ static void crash(struct world *w)
     }
 }
 
+// The leader crashes, or only some still hear it, or it hears nobody.
+static void strike(struct world *w)
+{
+    struct member *leader = trouble_leader(w);
+    memset(w->cut, 0, sizeof(w->cut));
+    if (leader == NULL) {
+        return;
+    }
+    uint64_t heard_by = random_below(&w->random, 1u << w->count);
+    uint64_t kind = random_below(&w->random, 3);
+    for (uint64_t id = 1; kind > 0 && id <= w->count; id++) {
+        if (kind == 1 || !(heard_by >> (id - 1) & 1)) {
+            cut_between(w, leader->id, id, true);
+        }
+    }
+    if (kind == 0) {
+        leader->restart_at = w->step + 1 + random_below(&w->random, 100);
+        member_crash(leader);
+    }
+    world_trace(w, "%llu is struck in way %llu", (unsigned long long)leader->id,
+                (unsigned long long)kind);
+}
+
 static void wake(struct world *w)
 {
     for (uint64_t id = 1; id <= w->count; id++) {
@@ -238,6 +273,9 @@ void trouble_act(struct world *w)
     }
     if (random_chance(&w->random, weather->crash)) {
         crash(w);
+    }
+    if (random_chance(&w->random, weather->strike)) {
+        strike(w);
     }
     if (random_chance(&w->random, weather->change)) {
         change_members(w);

@@ -28,6 +28,7 @@
 #define HEALING_TICKS    1500 // after the trouble: until then all must be well, backlogs and all
 #define INDEX_MAX        4096 // of a log in one run
 #define TERM_MAX         4096
+#define SLOW_DISK_STEPS  300
 #define FIRST_INDEX      5 // of the snapshot every group starts from
 #define OPS_MAX          1024
 #define WIRE_MAX         8192
@@ -46,12 +47,15 @@ struct weather {
     unsigned duplicate;
     unsigned delay_max; // steps
     unsigned disk_max;  // steps that a write takes
+    uint64_t slow;      // the member whose disk takes much longer; 0: none
     unsigned apply_max;
     unsigned crash;
     unsigned partition;
     unsigned pause;
     unsigned change; // of members
     unsigned transfer;
+    unsigned strike; // at whoever leads
+    bool single;     // one entry a message
     unsigned compact;
     unsigned write;
     unsigned read;
@@ -92,6 +96,7 @@ struct member {
     uint64_t seen_commit;
     uint64_t leading_term;
     uint64_t leading_last;
+    uint64_t handed_out[INDEX_MAX]; // term of the entry last handed out to be written; 0: none
 };
 
 struct packet {
