@@ -136,31 +136,57 @@ static int apply_options(rocksdb_options_t **options, const char *text, struct e
     return error != NULL ? take_error(&error, e) : 0;
 }
 
+/* Few threads read, so few shards: each must hold many blocks. */
+#define CACHE_SHARD_BITS 2
+
+static rocksdb_cache_t *make_cache(size_t bytes)
+{
+    rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
+    rocksdb_cache_t *cache;
+
+    rocksdb_lru_cache_options_set_capacity(options, bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(options, CACHE_SHARD_BITS);
+    cache = rocksdb_cache_create_lru_opts(options);
+    rocksdb_lru_cache_options_destroy(options);
+    return cache;
+}
+
+/* Indexes and filters are charged to the cache, so that a million files cost no
+ * more memory than a few; they are in parts of a block's size, since a filter of
+ * a whole table that does not fit would be read again for each lookup. */
+static void set_table_options(rocksdb_options_t *options, size_t cache_bytes)
+{
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    rocksdb_cache_t *cache = make_cache(cache_bytes);
+
+    rocksdb_block_based_options_set_block_cache(table, cache);
+    rocksdb_block_based_options_set_filter_policy(
+        table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
+    rocksdb_block_based_options_set_index_type(
+        table, rocksdb_block_based_table_index_type_two_level_index_search);
+    rocksdb_block_based_options_set_partition_filters(table, 1);
+    rocksdb_block_based_options_set_pin_top_level_index_and_filter(table, 1);
+    rocksdb_block_based_options_set_format_version(table, 5);
+    rocksdb_options_set_block_based_table_factory(options, table);
+    rocksdb_block_based_options_destroy(table);
+    rocksdb_cache_destroy(cache);
+}
+
 static int make_options(const struct tuning *tuning, rocksdb_options_t **ret_options, struct err *e)
 {
     rocksdb_options_t *options = rocksdb_options_create();
-    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-    rocksdb_cache_t *cache = rocksdb_cache_create_lru(tuning->block_cache_bytes);
     int code = apply_options(&options, common_options, e);
 
     if (code == 0) {
         code = apply_options(&options, tuning->options, e);
     }
-    rocksdb_block_based_options_set_block_cache(table, cache);
-    rocksdb_block_based_options_set_filter_policy(
-        table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
-    /* Charged to the cache, so that a million files cost no more than a few. */
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
-    rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
-    rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
-    rocksdb_block_based_options_set_format_version(table, 5);
-    rocksdb_options_set_block_based_table_factory(options, table);
-    rocksdb_block_based_options_destroy(table);
-    rocksdb_cache_destroy(cache);
     if (code != 0) {
         rocksdb_options_destroy(options);
         return code;
     }
+    set_table_options(options, tuning->block_cache_bytes);
     *ret_options = options;
     return 0;
 }
@@ -196,10 +222,14 @@ static int make_dir(const char *dir, struct err *e)
 
 static int check_dir(const char *dir, struct err *e)
 {
+    struct stat found;
     int code = make_dir(dir, e);
 
     if (code != 0) {
         return code;
+    }
+    if (stat(dir, &found) == 0 && !S_ISDIR(found.st_mode)) {
+        return err_set(e, KE_IO, "cannot use data directory %s: it is a file", dir);
     }
     if (access(dir, R_OK | W_OK | X_OK) != 0) {
         return err_set(e, KE_IO, "cannot use data directory %s: %s", dir, strerror(errno));

@@ -60,8 +60,8 @@ void engine_batch_put(struct engine_batch *batch, struct engine *engine, enum en
 void engine_batch_delete(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
                          struct bytes key);
 /* [from, to); not in an indexed batch. */
-void engine_batch_delete_range(struct engine_batch *batch, struct engine *engine,
-                               enum engine_cf cf, struct bytes from, struct bytes to);
+void engine_batch_delete_range(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
+                               struct bytes from, struct bytes to);
 /* Undo of a part: back to the last save point. Indexed batches only. */
 void engine_batch_set_save_point(struct engine_batch *batch);
 void engine_batch_rollback(struct engine_batch *batch);

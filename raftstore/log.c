@@ -90,6 +90,9 @@ static void emit(enum log_level level, const char *format, va_list args)
 {
     int saved_errno = errno;
 
+    if (level < sink.level) {
+        return;
+    }
     if (sink.to_syslog) {
         vsyslog(levels[level].priority, format, args);
     } else {
@@ -98,23 +101,41 @@ static void emit(enum log_level level, const char *format, va_list args)
     errno = saved_errno;
 }
 
-#define LOG_FUNCTION(function, log_level)                                                          \
-    void function(const char *format, ...)                                                         \
-    {                                                                                              \
-        va_list args;                                                                              \
-                                                                                                   \
-        if (sink.level > (log_level)) {                                                            \
-            return;                                                                                \
-        }                                                                                          \
-        va_start(args, format);                                                                    \
-        emit((log_level), format, args);                                                           \
-        va_end(args);                                                                              \
-    }
+void log_debug(const char *format, ...)
+{
+    va_list args;
 
-LOG_FUNCTION(log_debug, LOG_LEVEL_DEBUG)
-LOG_FUNCTION(log_info, LOG_LEVEL_INFO)
-LOG_FUNCTION(log_warn, LOG_LEVEL_WARN)
-LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)
+    va_start(args, format);
+    emit(LOG_LEVEL_DEBUG, format, args);
+    va_end(args);
+}
+
+void log_info(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    emit(LOG_LEVEL_INFO, format, args);
+    va_end(args);
+}
+
+void log_warn(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    emit(LOG_LEVEL_WARN, format, args);
+    va_end(args);
+}
+
+void log_error(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    emit(LOG_LEVEL_ERROR, format, args);
+    va_end(args);
+}
 
 void log_fatal(const char *format, ...)
 {

@@ -13,9 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PATH_BYTES_MAX      4095
-#define PATH_COMPONENT_MAX  255
-#define PATH_CONTROL_NAME   ".keelfs"
+#define PATH_BYTES_MAX     4095
+#define PATH_COMPONENT_MAX 255
+#define PATH_CONTROL_NAME  ".keelfs"
 
 /* Checks a key as it came from outside (not NUL-terminated). Returns 0,
  * KE_INVALID or KE_NAME_TOO_LONG with the reason in words. The empty key is
