@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALL_MS 10000
+#define CALL_MS    10000
+#define PATIENT_MS 3600000 /* such a client does not end the call itself */
 
 static struct err call(const char *address, const char *method, const void *bytes, size_t size)
 {
@@ -197,7 +198,7 @@ Test(server, stops_while_calls_wait_for_the_store, .timeout = 30)
     struct op *ops[20];
     for (size_t i = 0; i < 20; i++)
         rpc_client_start(client, "/tinykvpb.TinyKv/RawGet", get_request, sizeof(get_request),
-                         CALL_MS, on_reply, &pending);
+                         PATIENT_MS, on_reply, &pending);
     for (size_t i = 0; i < 20; i++)
         ops[i] = fake_store_take(store);
     /* Nobody answers: the calls are cancelled. */

@@ -189,6 +189,21 @@ Test(transport, ends_while_streams_are_open_and_the_queue_is_full, .timeout = 60
     inbox_free(pair.inbox);
 }
 
+/* Pings keep watch over it; a server that finds them too many ends the connection
+ * within 5 s. */
+Test(transport, a_stream_without_messages_stays_open, .timeout = 60)
+{
+    struct pair pair = pair_open();
+    unsigned reports = inbox_unreachable(pair.inbox);
+    uint64_t end_ns = clock_ns() + 6000000000ull;
+    pthread_mutex_lock(&pair.inbox->lock);
+    while (pair.inbox->unreachable == reports && clock_ns() < end_ns)
+        (void)thread_cond_wait_ms(&pair.inbox->changed, &pair.inbox->lock, 6000);
+    pthread_mutex_unlock(&pair.inbox->lock);
+    cr_assert_eq(inbox_unreachable(pair.inbox), reports);
+    pair_close(&pair);
+}
+
 /* A server in a process of its own, so that it can be stopped; fork() comes
  * before gRPC starts here. */
 static pid_t serve_in_child(int *ret_port)
