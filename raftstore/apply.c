@@ -1,9 +1,11 @@
 #include "raftstore/apply.h"
 
+#include "raftstore/arena.h"
 #include "raftstore/executor.h"
 #include "raftstore/log.h"
 #include "raftstore/mailbox.h"
 #include "raftstore/memory.h"
+#include "raftstore/proposals.h"
 #include "raftstore/session.h"
 #include "raftstore/thread.h"
 
@@ -16,8 +18,13 @@
 
 /* A turn is written when it has grown to this, so that no batch is huge. */
 #define APPLY_BATCH_BYTES_MAX (4u << 20)
-/* How long an ended op can keep its place among the waiting barriers. */
-#define APPLY_IDLE_MS 1000
+/* What one entry may unpack to; the same on every node, since an entry past it
+ * changes nothing. */
+#define APPLY_UNPACKED_MAX (4 * PROPOSALS_PACKED_MAX)
+/* How often what has ended by its deadline is looked for and let go. */
+#define APPLY_SWEEP_MS 1000
+
+#define NS_PER_MS 1000000ull
 
 enum apply_mail_kind { APPLY_MAIL_EXPECT, APPLY_MAIL_ENTRIES, APPLY_MAIL_READS, APPLY_MAIL_STOP };
 
@@ -58,6 +65,7 @@ struct apply {
 
     /* All below belongs to the apply thread. */
     struct executor *executor;
+    struct arena arena; /* what an entry unpacks to */
     struct session_table *sessions;
     struct engine_batch *batch;
     struct apply_state state;
@@ -97,6 +105,18 @@ static struct op *apply_take_waiter(struct apply *apply, uint64_t seq)
     return op;
 }
 
+/* Lets go of those that nobody waits for any more: their requests hold memory. */
+static void apply_sweep_waiters(struct apply *apply)
+{
+    for (size_t i = 0; i < SESSION_WINDOW_MAX; i++) {
+        struct apply_waiter *slot = &apply->waiters[i];
+        if (slot->op == NULL || !op_is_claimed(slot->op))
+            continue;
+        op_unref(slot->op);
+        *slot = (struct apply_waiter){0};
+    }
+}
+
 /* --- the end of a turn --- */
 
 static void apply_answer_add(struct apply *apply, uint64_t seq, const struct op_result *result)
@@ -117,7 +137,7 @@ static void apply_answer_add(struct apply *apply, uint64_t seq, const struct op_
 static void apply_write(struct apply *apply)
 {
     session_table_save(apply->sessions, apply->config.kv, apply->batch);
-    apply_state_save(apply->config.kv, apply->batch, apply->config.region_id, &apply->state);
+    apply_state_save(apply->config.kv, apply->batch, apply->config.region->id, &apply->state);
     engine_write(apply->config.kv, apply->batch, false);
     engine_batch_clear(apply->batch);
     apply->batch_dirty = false;
@@ -170,15 +190,33 @@ static void apply_command(struct apply *apply, const Keelfspb__CommandBatch *bat
     if (batch->store_id == apply->config.store_id &&
         batch->incarnation == apply->config.incarnation)
         apply_answer_add(apply, command->seq, &result);
+    apply->batch_dirty = true;
+    /* Also in the middle of an entry: commands can be small and their effect
+     * large. The session table, written with it, lets a replay go on behind. */
+    if (engine_batch_bytes(apply->batch) >= APPLY_BATCH_BYTES_MAX)
+        apply_flush(apply, NULL);
+}
+
+static bool apply_is_member(const struct apply *apply, uint64_t store_id)
+{
+    const struct region *region = apply->config.region;
+    for (size_t i = 0; i < region->peer_count; i++) {
+        if (region->peers[i].store_id == store_id)
+            return true;
+    }
+    return false;
 }
 
 static void apply_normal_entry(struct apply *apply, const struct raft_entry *entry)
 {
     if (entry->size == 0)
         return; /* a new leader's first entry */
-    Keelfspb__CommandBatch *batch = keelfspb__command_batch__unpack(NULL, entry->size, entry->data);
-    if (batch == NULL) {
-        log_error("entry %llu of the log is no command batch and changes nothing",
+    ProtobufCAllocator allocator = arena_allocator(&apply->arena);
+    arena_reset(&apply->arena);
+    const Keelfspb__CommandBatch *batch =
+        keelfspb__command_batch__unpack(&allocator, entry->size, entry->data);
+    if (batch == NULL || !apply_is_member(apply, batch->store_id)) {
+        log_error("entry %llu of the log is no command batch of a member and changes nothing",
                   (unsigned long long)entry->index);
         return;
     }
@@ -186,7 +224,6 @@ static void apply_normal_entry(struct apply *apply, const struct raft_entry *ent
         for (size_t i = 0; i < batch->n_commands; i++)
             apply_command(apply, batch, batch->commands[i]);
     }
-    keelfspb__command_batch__free_unpacked(batch, NULL);
 }
 
 static void apply_entry(struct apply *apply, const struct raft_entry *entry)
@@ -200,8 +237,6 @@ static void apply_entry(struct apply *apply, const struct raft_entry *entry)
     apply->state.applied_index = entry->index;
     apply->state.applied_term = entry->term;
     apply->batch_dirty = true;
-    if (engine_batch_bytes(apply->batch) >= APPLY_BATCH_BYTES_MAX)
-        apply_flush(apply, NULL);
 }
 
 /* --- barriers --- */
@@ -227,6 +262,13 @@ static void apply_finish_reads(struct apply *apply)
         *link = (struct apply_mail *)read->mail.next;
         apply_read_done(read);
     }
+}
+
+static void apply_sweep_reads(struct apply *apply)
+{
+    for (struct apply_mail *read = apply->reads; read != NULL;
+         read = (struct apply_mail *)read->mail.next)
+        op_list_sweep(&read->reads.ops);
 }
 
 static void apply_drop_reads(struct apply *apply)
@@ -273,14 +315,20 @@ static void *apply_run(void *arg)
 {
     struct apply *apply = arg;
     bool running = true;
+    uint64_t sweep_ns = clock_ns();
     while (running) {
-        struct mail *mails = mailbox_take_all(apply->mailbox, APPLY_IDLE_MS);
+        struct mail *mails = mailbox_take_all(apply->mailbox, APPLY_SWEEP_MS);
         while (mails != NULL) {
             struct mail *next = mails->next;
             running = apply_handle(apply, (struct apply_mail *)mails) && running;
             mails = next;
         }
         apply_finish_reads(apply);
+        if (clock_ns() - sweep_ns < APPLY_SWEEP_MS * NS_PER_MS)
+            continue;
+        apply_sweep_waiters(apply);
+        apply_sweep_reads(apply);
+        sweep_ns = clock_ns();
     }
     apply_drop_reads(apply);
     return NULL;
@@ -293,6 +341,7 @@ static void apply_free(struct apply *apply)
             op_unref(apply->waiters[i].op);
     }
     executor_free(apply->executor);
+    arena_release(&apply->arena);
     session_table_free(apply->sessions);
     engine_batch_free(apply->batch);
     mailbox_free(apply->mailbox);
@@ -304,7 +353,7 @@ static void apply_free(struct apply *apply)
 int apply_start(const struct apply_config *config, struct apply **ret_apply, struct err *e)
 {
     struct session_table *sessions;
-    int rc = session_table_load(config->kv, config->region_id, &sessions, e);
+    int rc = session_table_load(config->kv, config->region->id, &sessions, e);
     if (rc != 0)
         return rc;
     struct apply *apply = mem_zalloc(sizeof(*apply));
@@ -314,6 +363,7 @@ int apply_start(const struct apply_config *config, struct apply **ret_apply, str
     atomic_init(&apply->revision, config->state.revision);
     apply->sessions = sessions;
     apply->executor = executor_new(config->kv);
+    arena_init(&apply->arena, APPLY_UNPACKED_MAX);
     apply->batch = engine_batch_new(true);
     apply->mailbox = mailbox_new(SIZE_MAX);
     thread_start(&apply->thread, "apply", apply_run, apply);

@@ -27,7 +27,7 @@ typedef void apply_report_fn(void *ctx, struct raft_message *apply_message, cons
 
 struct apply_config {
     struct engine *kv;
-    uint64_t region_id;
+    const struct region *region; /* borrowed */
     uint64_t store_id;
     uint64_t incarnation;
     struct apply_state state; /* where to go on */

@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
+
+#define NS_PER_S 1000000000ull
 
 /* What the command line says about the cluster. */
 struct founding {
@@ -61,6 +64,37 @@ static int founding_from_config(const struct store_config *config, struct foundi
     return 0;
 }
 
+/* Names this start apart from every other one of the store, also from those that a
+ * wiped or damaged directory has forgotten: a number that came twice would let
+ * an old command answer for a new one. */
+static uint64_t next_incarnation(uint64_t last)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    return now_ns > last ? now_ns : last + 1;
+}
+
+/* A raft instance that has run without a kv instance beside it is half of a data
+ * directory, not a new one: what it has promised must not be forgotten. */
+static int check_raft_is_fresh(struct engine *raft, const char *data_dir, struct err *e)
+{
+    struct raft_local_state local;
+    int rc = raft_local_state_load(raft, FIRST_REGION_ID, &local, e);
+    if (rc == KE_NOT_FOUND)
+        return 0;
+    if (rc != 0)
+        return rc;
+    const struct raft_hard_state *hard = &local.hard_state;
+    if (hard->term == RAFT_INIT_LOG_TERM && hard->vote == 0 &&
+        local.last_index == RAFT_INIT_LOG_INDEX)
+        return 0; /* the last attempt to found it was cut short */
+    return err_set(e, KE_CORRUPT,
+                   "data directory %s has a raft log but no data: its kv directory is missing or "
+                   "damaged; put it back, or empty the whole directory",
+                   data_dir);
+}
+
 static void format_raft(struct engine *raft)
 {
     struct engine_batch *batch = engine_batch_new(false);
@@ -104,13 +138,15 @@ static int bootstrap_fresh(const struct store_config *config, struct engine *raf
                            struct engine *kv, struct store_ident *ret_ident, struct err *e)
 {
     struct founding founding = {0};
-    int rc = founding_from_config(config, &founding, e);
+    int rc = check_raft_is_fresh(raft, config->data_dir, e);
+    if (rc == 0)
+        rc = founding_from_config(config, &founding, e);
     if (rc != 0)
         return rc;
     *ret_ident = (struct store_ident){
         .cluster_id = founding.cluster_id,
         .store_id = founding.self->id,
-        .incarnation = 1,
+        .incarnation = next_incarnation(0),
     };
     snprintf(ret_ident->name, sizeof(ret_ident->name), "%s", config->name);
     format_raft(raft);
@@ -157,7 +193,7 @@ int bootstrap_store(const struct store_config *config, struct engine *raft, stru
         rc = bootstrap_check(config, ret_ident, e);
     if (rc != 0)
         return rc;
-    ret_ident->incarnation++;
+    ret_ident->incarnation = next_incarnation(ret_ident->incarnation);
     struct engine_batch *batch = engine_batch_new(false);
     store_ident_save(kv, batch, ret_ident);
     engine_write(kv, batch, true);

@@ -23,7 +23,7 @@
 struct op;
 
 struct op_result {
-    int code; /* 0 or KE_*; KE_TIMEOUT and KE_CANCELLED: outcome unknown */
+    int code; /* 0 or KE_*; of KE_TIMEOUT and KE_SHUTDOWN the outcome is unknown */
     /* After a proposal that applied: what the path of its last request is now.
      * Of a removed path: what it was. */
     bool has_attr;

@@ -168,6 +168,33 @@ static void peer_send(struct peer *peer, const struct raft_message *message)
     transport_send(peer->config.transport, to->store_id, &envelope, message);
 }
 
+/* An entry that this version could have proposed. */
+static bool peer_takes_entry(const struct raft_entry *entry)
+{
+    return entry->type == RAFT_ENTRY_NORMAL && entry->size <= PROPOSALS_PACKED_MAX;
+}
+
+/* The core takes a message whose entries contradict each other for damage of its
+ * own state. From the network it is just a bad message. */
+static bool peer_is_well_formed(const struct raft_message *message)
+{
+    if (message->type != RAFT_MESSAGE_APPEND && message->type != RAFT_MESSAGE_PROPOSE)
+        return message->entry_count == 0;
+    uint64_t term = message->log_term;
+    for (size_t i = 0; i < message->entry_count; i++) {
+        const struct raft_entry *entry = message->entries[i];
+        if (!peer_takes_entry(entry))
+            return false;
+        if (message->type == RAFT_MESSAGE_PROPOSE)
+            continue;
+        if (entry->index != message->index + 1 + i || entry->term < term ||
+            entry->term > message->term)
+            return false;
+        term = entry->term;
+    }
+    return true;
+}
+
 void peer_step(struct peer *peer, const struct wire_envelope *envelope,
                const struct raft_message *message)
 {
@@ -177,6 +204,11 @@ void peer_step(struct peer *peer, const struct wire_envelope *envelope,
         from->store_id != envelope->from_store || message->from != envelope->from_peer ||
         envelope->conf_ver != region->conf_ver || envelope->version != region->version) {
         log_warn("dropped a %s message from store %llu that is not for this peer",
+                 raft_message_type_name(message->type), (unsigned long long)envelope->from_store);
+        return;
+    }
+    if (!peer_is_well_formed(message)) {
+        log_warn("dropped a malformed %s message from store %llu",
                  raft_message_type_name(message->type), (unsigned long long)envelope->from_store);
         return;
     }
@@ -216,7 +248,10 @@ void peer_tick(struct peer *peer)
     uint64_t election = peer->config.election_ticks;
     peer->tick++;
     peer_check(peer, raft_node_tick(peer->node), "tick");
-    proposals_tick(peer->proposals, peer->tick, PEER_RESEND_ELECTIONS * election);
+    proposals_tick(peer->proposals);
+    /* What this node has in its own log as the leader cannot have been lost. */
+    if (peer->leader != peer->peer_id)
+        proposals_resend_silent(peer->proposals, peer->tick, PEER_RESEND_ELECTIONS * election);
     reads_tick(&peer->reads, peer->tick, election);
     peer->proposals_held = false;
     peer->reads_held = false;

@@ -9,12 +9,16 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* The wait for an answer doubles at most so often. */
+#define SILENT_ROUNDS_MAX 8
+
 struct proposal {
     struct op *op; /* NULL: the slot is free */
     struct command *cmd;
     size_t bytes;
     bool sent;
     uint64_t sent_tick;
+    unsigned silent_rounds; /* times it was sent again for want of an answer */
 };
 
 struct proposals {
@@ -176,15 +180,24 @@ void proposals_resend_all(struct proposals *proposals)
     }
 }
 
-void proposals_tick(struct proposals *proposals, uint64_t tick, uint64_t patience)
+void proposals_tick(struct proposals *proposals)
 {
     for (uint64_t seq = proposals->floor; seq < proposals->next; seq++) {
         struct proposal *slot = proposals_slot(proposals, seq);
-        if (slot->op == NULL)
-            continue;
-        if (op_is_claimed(slot->op))
+        if (slot->op != NULL && op_is_claimed(slot->op))
             proposals_drop(proposals, seq);
-        else if (slot->sent && slot->sent_tick + patience <= tick)
-            proposals_resend(proposals, seq);
+    }
+}
+
+void proposals_resend_silent(struct proposals *proposals, uint64_t tick, uint64_t patience)
+{
+    for (uint64_t seq = proposals->floor; seq < proposals->next; seq++) {
+        struct proposal *slot = proposals_slot(proposals, seq);
+        if (slot->op == NULL || !slot->sent ||
+            tick - slot->sent_tick < patience << slot->silent_rounds)
+            continue;
+        if (slot->silent_rounds < SILENT_ROUNDS_MAX)
+            slot->silent_rounds++;
+        proposals_resend(proposals, seq);
     }
 }

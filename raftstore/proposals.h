@@ -23,6 +23,10 @@
 #define PROPOSALS_ENTRY_BYTES_MAX    (1u << 20)
 #define PROPOSALS_ENTRY_COMMANDS_MAX 1024
 
+/* The data of one entry: a command of the largest size, or many small ones, and
+ * what is around them. */
+#define PROPOSALS_PACKED_MAX (COMMAND_BYTES_MAX + PROPOSALS_ENTRY_BYTES_MAX)
+
 /* Bytes of commands held; past it new ones are refused. */
 #define PROPOSALS_BYTES_MAX (256u << 20)
 
@@ -49,8 +53,11 @@ void proposals_complete(struct proposals *proposals, uint64_t seq);
 
 /* Everything that was sent goes again: another leader may not have it. */
 void proposals_resend_all(struct proposals *proposals);
-/* Once a tick: what was sent `patience` ticks ago or earlier goes again, and what
- * has ended otherwise (deadline, cancelled) is dropped. */
-void proposals_tick(struct proposals *proposals, uint64_t tick, uint64_t patience);
+/* Once a tick: drops what has ended otherwise (deadline, cancelled). */
+void proposals_tick(struct proposals *proposals);
+/* Once a tick where another node leads: what was sent `patience` ticks ago goes
+ * again, and again after twice that, and so on. A slow cluster must not be made
+ * slower by copies. */
+void proposals_resend_silent(struct proposals *proposals, uint64_t tick, uint64_t patience);
 
 #endif

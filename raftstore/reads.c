@@ -24,8 +24,7 @@ void op_list_release(struct op_list *list)
     *list = (struct op_list){0};
 }
 
-/* Drops the ops that have ended, keeping the order of the others. */
-static void op_list_sweep(struct op_list *list)
+void op_list_sweep(struct op_list *list)
 {
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {

@@ -26,6 +26,7 @@ struct op_list {
     size_t capacity;
 };
 void op_list_add(struct op_list *list, struct op *op); /* takes the caller's reference */
+void op_list_sweep(struct op_list *list);              /* drops the ops that have ended */
 void op_list_release(struct op_list *list);
 
 struct reads {

@@ -103,10 +103,15 @@ static int busy(struct err *e)
     return err_set(e, KE_BUSY, "too many calls under way");
 }
 
+/* A reply this small is not counted, and so never refused: what answers a change
+ * always is, and must not say "busy" when the change has happened. */
+#define REPLY_UNCOUNTED_MAX 4096
+
 static void finish_with(struct rpc_call *call, grpc_slice slice)
 {
+    size_t size = GRPC_SLICE_LENGTH(slice);
     struct err e;
-    if (charge(call, GRPC_SLICE_LENGTH(slice))) {
+    if (size <= REPLY_UNCOUNTED_MAX || charge(call, size)) {
         /* The request has been read; its buffer is where the reply is kept. */
         grpc_byte_buffer_destroy(call->payload);
         call->payload = grpc_raw_byte_buffer_create(&slice, 1);

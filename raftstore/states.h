@@ -61,7 +61,7 @@ const struct region_peer *region_find_peer(const struct region *region, uint64_t
 struct store_ident {
     uint64_t cluster_id;
     uint64_t store_id;
-    uint64_t incarnation; /* starts of this store so far */
+    uint64_t incarnation; /* of the last start: grows, and never comes twice */
     char name[STORE_NAME_MAX + 1];
 };
 int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct err *e);

@@ -17,11 +17,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define STORE_TICK_MS         50
 #define STORE_HEARTBEAT_TICKS 2
@@ -54,10 +56,23 @@ struct store {
 
 /* --- open --- */
 
+/* The name of a new directory is durable once the directory it is in is synced. */
+static int sync_parent(const char *path, struct err *e)
+{
+    char parent[PATH_MAX];
+    snprintf(parent, sizeof(parent), "%s/..", path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0 ? fsync(fd) : -1;
+    int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    return rc == 0 ? 0 : err_set(e, KE_IO, "cannot sync %s: %s", parent, strerror(saved));
+}
+
 static int make_dir(const char *path, struct err *e)
 {
     if (mkdir(path, 0700) == 0)
-        return 0;
+        return sync_parent(path, e);
     int saved = errno;
     struct stat st;
     if (saved == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
@@ -193,7 +208,7 @@ static int store_start_apply(struct store *store, struct err *e)
 {
     struct apply_config config = {
         .kv = store->kv,
-        .region_id = peer_storage_region(store->storage)->id,
+        .region = peer_storage_region(store->storage),
         .store_id = store->ident.store_id,
         .incarnation = store->ident.incarnation,
         .state = *peer_storage_apply_state(store->storage),

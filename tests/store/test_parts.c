@@ -273,7 +273,25 @@ Test(proposals, the_floor_never_passes_what_may_be_sent_again)
     proposals_free(proposals);
 }
 
-Test(proposals, silence_sends_again_and_an_ended_op_does_not)
+Test(proposals, silence_sends_again_more_and_more_rarely)
+{
+    struct proposals *proposals = proposals_new(1, 1);
+    struct counted counted;
+    uint64_t seqs[PROPOSALS_ENTRY_COMMANDS_MAX], floor;
+    add_put(proposals, &counted, 10);
+    cr_assert_eq(send_next(proposals, 1, seqs, &floor), 1);
+    proposals_resend_silent(proposals, 10, 10);
+    cr_assert_eq(send_next(proposals, 10, seqs, &floor), 0);
+    proposals_resend_silent(proposals, 11, 10);
+    cr_assert_eq(send_next(proposals, 11, seqs, &floor), 1);
+    proposals_resend_silent(proposals, 30, 10);
+    cr_assert_eq(send_next(proposals, 30, seqs, &floor), 0);
+    proposals_resend_silent(proposals, 31, 10);
+    cr_assert_eq(send_next(proposals, 31, seqs, &floor), 1);
+    proposals_free(proposals);
+}
+
+Test(proposals, an_ended_op_is_not_sent_again_and_no_longer_holds_the_floor)
 {
     struct proposals *proposals = proposals_new(1, 1);
     struct counted counted[2];
@@ -282,10 +300,9 @@ Test(proposals, silence_sends_again_and_an_ended_op_does_not)
     add_put(proposals, &counted[1], 10);
     cr_assert_eq(send_next(proposals, 1, seqs, &floor), 2);
     op_cancel(&counted[0].op);
-    proposals_tick(proposals, 5, 10);
-    cr_assert_eq(send_next(proposals, 5, seqs, &floor), 0);
-    proposals_tick(proposals, 11, 10);
-    cr_assert_eq(send_next(proposals, 11, seqs, &floor), 1);
+    proposals_tick(proposals);
+    proposals_resend_all(proposals);
+    cr_assert_eq(send_next(proposals, 2, seqs, &floor), 1);
     cr_assert_eq(seqs[0], 2);
     cr_assert_eq(floor, 2);
     proposals_free(proposals);

@@ -267,3 +267,33 @@ Test(peer_storage, a_commit_index_older_than_the_data_is_raised)
     cr_assert_eq(interface.ops->initial_state(interface.ctx, &hard, &conf), 0);
     cr_assert_eq(hard.commit, 15);
 }
+
+Test(peer_storage, a_log_whose_data_is_gone_is_not_taken_for_a_new_directory)
+{
+    append(6, 20, 6, 20);
+    close_all();
+    char path[96], aside[96];
+    snprintf(path, sizeof(path), "%s/kv", dir);
+    snprintf(aside, sizeof(aside), "%s/kv-aside", dir);
+    cr_assert_eq(rename(path, aside), 0);
+    open_engines();
+    struct store_config config = {.data_dir = dir, .name = "n1"};
+    struct err e = {0};
+    cr_assert_eq(bootstrap_store(&config, raft, kv, &ident, &e), KE_CORRUPT);
+    cr_assert_not_null(strstr(e.text, "kv directory is missing"), "%s", e.text);
+
+    engine_close(kv);
+    engine_close(raft);
+    cr_assert_eq(nftw(path, remove_one, REMOVE_FDS_MAX, FTW_DEPTH | FTW_PHYS), 0);
+    cr_assert_eq(rename(aside, path), 0);
+    open_engines();
+    cr_assert_eq(open_storage(&e), 0, "put back, it must serve again: %s", e.text);
+    expect_entry(20, 6);
+}
+
+Test(peer_storage, each_start_has_an_incarnation_of_its_own)
+{
+    uint64_t first = ident.incarnation;
+    cr_assert_eq(restart(NULL), 0);
+    cr_assert_gt(ident.incarnation, first);
+}
