@@ -37,7 +37,6 @@ struct store {
     pthread_cond_t changed;
     struct fake_item *first;
     struct fake_item **last;
-    size_t queued;
     bool holds_barriers;
     bool holds_proposals;
     bool stops;
@@ -93,6 +92,12 @@ static void run_item(struct store *store, struct fake_item *item, int refuses)
 
 /* --- the thread --- */
 
+/* Under the lock. */
+static bool is_held(const struct store *store, const struct fake_item *item)
+{
+    return item->cmd != NULL ? store->holds_proposals : store->holds_barriers;
+}
+
 /* Under the lock: the first item that is not held, unlinked, or NULL. */
 static struct fake_item *next_item(struct store *store)
 {
@@ -106,7 +111,6 @@ static struct fake_item *next_item(struct store *store)
     *link = item->next;
     if (item->next == NULL)
         store->last = link;
-    store->queued--;
     return item;
 }
 
@@ -147,7 +151,6 @@ static void enqueue(struct store *store, struct op *op, struct command *cmd)
     pthread_mutex_lock(&store->lock);
     *store->last = item;
     store->last = &item->next;
-    store->queued++;
     pthread_cond_broadcast(&store->changed);
     pthread_mutex_unlock(&store->lock);
     deadlines_add(store->deadlines, op);
@@ -269,10 +272,20 @@ void fake_store_release(struct store *store)
     set_hold(store, false, false);
 }
 
-void fake_store_await_queued(struct store *store, size_t count)
+/* Under the lock. Those that ended meanwhile count too. */
+static size_t count_held(const struct store *store)
+{
+    size_t count = 0;
+
+    for (const struct fake_item *item = store->first; item != NULL; item = item->next)
+        count += is_held(store, item) ? 1 : 0;
+    return count;
+}
+
+void fake_store_await_held(struct store *store, size_t count)
 {
     pthread_mutex_lock(&store->lock);
-    while (store->queued < count)
+    while (count_held(store) < count)
         pthread_cond_wait(&store->changed, &store->lock);
     pthread_mutex_unlock(&store->lock);
 }

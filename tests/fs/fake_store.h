@@ -28,8 +28,8 @@ void fake_store_release(struct store *store);
 /* Only proposals wait; reads are answered. */
 void fake_store_hold_proposals(struct store *store);
 
-/* Waits until `count` operations are queued while the store is held. */
-void fake_store_await_queued(struct store *store, size_t count);
+/* Waits until `count` operations are held. */
+void fake_store_await_held(struct store *store, size_t count);
 
 /* Proposals from here on are refused with `code`; 0: none is. */
 void fake_store_refuse(struct store *store, int code);

@@ -293,7 +293,7 @@ Test(mount_files, while_a_publish_is_under_way_nothing_is_shown_twice)
     pid_t child = fork();
     if (child == 0)
         _exit(fsync(fd) == 0 ? 0 : 1);
-    fake_store_await_queued(m.store, 1);
+    fake_store_await_held(m.store, 1);
     assert_content("log", "mine\n");
     cr_assert_eq(size_of("log"), 5);
     fake_store_release(m.store);
@@ -365,7 +365,7 @@ Test(mount_files, a_publish_finds_the_file_where_it_was_renamed_to)
     pid_t child = fork();
     if (child == 0)
         _exit(fsync(fd) == 0 ? 0 : 1);
-    fake_store_await_queued(m.store, 1);
+    fake_store_await_held(m.store, 1);
     remote_rename(&m, "d", "e");
     remote_rename(&m, "e/f", "e/g");
     remote_mkdir(&m, "d");
