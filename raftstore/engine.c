@@ -29,6 +29,9 @@ struct engine_snapshot {
     rocksdb_readoptions_t *read_options;
 };
 
+/* A cleared batch keeps the memory of up to so many bytes for its next use. */
+#define BATCH_KEPT_BYTES_MAX (1u << 20)
+
 /* Exactly one of the two is set. */
 struct engine_batch {
     rocksdb_writebatch_t *plain;
@@ -377,10 +380,8 @@ void engine_snapshot_free(struct engine *engine, const struct engine_snapshot *s
 
 /* --- batches --- */
 
-struct engine_batch *engine_batch_new(bool indexed)
+static void make_empty(struct engine_batch *batch, bool indexed)
 {
-    struct engine_batch *batch = mem_zalloc(sizeof *batch);
-
     if (indexed) {
         /* The second argument: one index entry a key, the latest, which is what
          * iterating over batch and engine together needs. */
@@ -388,25 +389,42 @@ struct engine_batch *engine_batch_new(bool indexed)
     } else {
         batch->plain = rocksdb_writebatch_create();
     }
-    return batch;
 }
 
-void engine_batch_free(struct engine_batch *batch)
+static void destroy(struct engine_batch *batch)
 {
-    if (batch == NULL) {
-        return;
-    }
     if (batch->indexed != NULL) {
         rocksdb_writebatch_wi_destroy(batch->indexed);
     } else {
         rocksdb_writebatch_destroy(batch->plain);
     }
-    free(batch);
+}
+
+struct engine_batch *engine_batch_new(bool indexed)
+{
+    struct engine_batch *batch = mem_zalloc(sizeof *batch);
+
+    make_empty(batch, indexed);
+    return batch;
+}
+
+void engine_batch_free(struct engine_batch *batch)
+{
+    if (batch != NULL) {
+        destroy(batch);
+        free(batch);
+    }
 }
 
 void engine_batch_clear(struct engine_batch *batch)
 {
-    if (batch->indexed != NULL) {
+    bool indexed = batch->indexed != NULL;
+
+    if (engine_batch_bytes(batch) > BATCH_KEPT_BYTES_MAX) {
+        /* RocksDB would keep the memory of the largest batch ever. */
+        destroy(batch);
+        make_empty(batch, indexed);
+    } else if (indexed) {
         rocksdb_writebatch_wi_clear(batch->indexed);
     } else {
         rocksdb_writebatch_clear(batch->plain);

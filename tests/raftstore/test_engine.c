@@ -267,6 +267,26 @@ static void assert_clear_empties(struct engine *engine, bool indexed)
     engine_batch_free(batch);
 }
 
+static void assert_clear_empties_large(struct engine *engine, bool indexed)
+{
+    struct engine_batch *batch = engine_batch_new(indexed);
+    size_t empty = engine_batch_bytes(batch);
+    size_t size = 4u << 20;
+    uint8_t *value = calloc(1, size);
+
+    cr_assert_not_null(value);
+    engine_batch_put(batch, engine, CF_LOCK, text("key"),
+                     (struct bytes){.data = value, .size = size});
+    engine_batch_clear(batch);
+    cr_assert_eq(engine_batch_bytes(batch), empty);
+    engine_batch_put(batch, engine, CF_LOCK, text("other"), text("value"));
+    engine_write(engine, batch, false);
+    cr_assert(has(engine, NULL, CF_LOCK, "key", NULL));
+    cr_assert(has(engine, NULL, CF_LOCK, "other", "value"));
+    engine_batch_free(batch);
+    free(value);
+}
+
 Test(engine, a_cleared_batch_writes_nothing)
 {
     char dir[SCRATCH_PATH_MAX];
@@ -276,6 +296,8 @@ Test(engine, a_cleared_batch_writes_nothing)
     engine = open_engine(dir, ENGINE_KV);
     assert_clear_empties(engine, false);
     assert_clear_empties(engine, true);
+    assert_clear_empties_large(engine, false);
+    assert_clear_empties_large(engine, true);
     engine_close(engine);
     scratch_remove(dir);
 }
