@@ -105,6 +105,11 @@ int raft_apply_conf_change(struct raft *r, const struct raft_conf_change *change
 bool raft_has_unapplied_conf_change(struct raft *r)
 {
     uint64_t next = r->log.applied + 1;
+    uint64_t first = raft_log_first_index(&r->log);
+    if (next < first) {
+        // Compacted: applied, though the word of it is still on its way here.
+        next = first;
+    }
     // Page by page: the distance between applied and committed has no bound.
     while (next <= r->log.committed) {
         struct raft_log_slice page;

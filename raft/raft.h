@@ -174,7 +174,8 @@ int raft_node_propose_conf_change(struct raft_node *node, const struct raft_conf
 // Put a committed change into force and learn the resulting configuration, which
 // the application keeps with its state. Entries that a snapshot has overtaken,
 // those up to its index, the application skips once it has taken in the snapshot.
-// RAFT_E_CONF_CHANGE: it does not follow from the current one; nothing changes.
+// RAFT_E_CONF_CHANGE: it does not follow from the current one, for nobody: the
+// application goes on as if it had not been there.
 int raft_node_apply_conf_change(struct raft_node *node, const struct raft_conf_change *change,
                                 struct raft_conf_state *ret_conf);
 

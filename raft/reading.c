@@ -108,11 +108,13 @@ static void start_round(struct raft *r)
 static int read_as_leader(struct raft *r, const struct raft_message *m)
 {
     uint64_t commit = r->log.committed;
-    if (raft_tracker_is_singleton(&r->tracker)) {
-        return answer(r, m->from, commit, m->context, m->context_size);
-    }
+    // Also when it is alone: a commit index need not have been on disk when it
+    // restarted, so it may have forgotten what others have seen committed.
     if (!has_committed_in_term(r) && !RAFT_FAULT(READ_TOO_EARLY)) {
         return raft_read_only_add(&r->reads, m, 0, true);
+    }
+    if (raft_tracker_is_singleton(&r->tracker)) {
+        return answer(r, m->from, commit, m->context, m->context_size);
     }
     if (lease_holds(r) || RAFT_FAULT(READ_UNCONFIRMED)) {
         return answer(r, m->from, commit, m->context, m->context_size);

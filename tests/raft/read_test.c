@@ -138,6 +138,27 @@ Test(read, of_a_single_node_is_answered_at_once)
     done(p);
 }
 
+Test(read, of_a_single_node_waits_for_its_own_term_too)
+{
+    uint64_t log[] = {1, 1};
+    struct peer *p = one(1, 1);
+    peer_load_log(p, log, 2);
+    peer_load_hard_state(p, 1, 1, 1); // the commit of 2 had not reached the disk
+    peer_start(p);
+    raft_node_campaign(p->node);
+    while (peer_status(p).role != RAFT_LEADER) {
+        struct raft_ready rd;
+        cr_assert_eq(raft_node_ready(p->node, &rd), 0);
+        raft_memory_storage_set_hard_state(p->storage, &rd.hard_state);
+        cr_assert_eq(raft_node_advance(p->node), 0);
+    }
+    cr_assert_eq(raft_node_read_index(p->node, "r", 1), 0);
+    peer_drain(p);
+    cr_assert_eq(p->read_count, 1);
+    cr_assert_eq(p->reads[0].index, 3);
+    done(p);
+}
+
 Test(read, without_a_leader_or_a_context_fails)
 {
     struct peer *p = one(1, MEMBERS);
