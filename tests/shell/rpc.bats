@@ -31,21 +31,21 @@ long_key() {
 
 # bats test_tags=smoke
 @test "keys that are no path are refused with words" {
-  refused "long" ctl 1 put "$(long_key 5000)" v
-  refused "long" ctl 1 put "$(long_key 256)" v
-  refused "empty" ctl 1 put a//b v
-  refused ".." ctl 1 put ../a v
-  refused ".." ctl 1 put a/../b v
-  refused "." ctl 1 put ./a v
-  refused "" ctl 1 put /a v
-  refused "" ctl 1 put a/ v
-  refused "" ctl 1 put "" v
-  refused "" ctl 1 put .keelfs/status v
+  refused "5000 bytes; at most 4095" ctl 1 put "$(long_key 5000)" v
+  refused "256 bytes; at most 255" ctl 1 put "$(long_key 256)" v
+  refused "'a//b' has an empty component" ctl 1 put a//b v
+  refused "has a component '..'" ctl 1 put ../a v
+  refused "has a component '..'" ctl 1 put a/../b v
+  refused "has a component '.'" ctl 1 put ./a v
+  refused "'/a' has an empty component" ctl 1 put /a v
+  refused "'a/' has an empty component" ctl 1 put a/ v
+  refused "the key is empty" ctl 1 put "" v
+  refused "control directory" ctl 1 put .keelfs/status v
 }
 
 @test "a key that is not there has an exit code of its own" {
   run ctl 1 get nothing
-  [[ $status -ne 0 && ${#lines[@]} -eq 1 ]]
+  [[ $status -eq 1 && ${#lines[@]} -eq 1 ]]
 }
 
 @test "names that are too long get ENAMETOOLONG on the mount" {
@@ -92,36 +92,37 @@ answered() {
 }
 
 # bats test_tags=smoke
-@test "a body of garbage gets an error status from every method" {
+@test "a body of garbage gets an error status" {
   local method
-  head -c 300 /dev/urandom >"$BATS_TEST_TMPDIR/noise"
-  printf '\xff\xff\xff\xff\xff\xff' >"$BATS_TEST_TMPDIR/tag"
+  printf '\xff\xff\xff\xff\xff\xff' >"$BATS_TEST_TMPDIR/noise"
+  frame "$BATS_TEST_TMPDIR/noise" >"$BATS_TEST_TMPDIR/body"
   for method in RawGet RawPut RawDelete RawScan; do
-    frame "$BATS_TEST_TMPDIR/tag" >"$BATS_TEST_TMPDIR/body"
     run grpc "/tinykvpb.TinyKv/$method" "$BATS_TEST_TMPDIR/body"
     answered '3|13'
-    # Not even a frame.
+  done
+  # Not even a frame.
+  for method in RawGet RawPut RawDelete; do
     run grpc "/tinykvpb.TinyKv/$method" "$BATS_TEST_TMPDIR/noise"
     not answered 0
   done
 }
 
+# The next two are answered before the server has read a body; one that is on its
+# way then looks to some versions of curl like an error of the protocol.
+
 @test "a method that does not exist is UNIMPLEMENTED" {
-  : >"$BATS_TEST_TMPDIR/none"
-  frame "$BATS_TEST_TMPDIR/none" >"$BATS_TEST_TMPDIR/body"
-  run grpc /tinykvpb.TinyKv/KvGet "$BATS_TEST_TMPDIR/body"
+  run grpc /tinykvpb.TinyKv/KvGet /dev/null
   answered 12
-  run grpc /no.Such/Method "$BATS_TEST_TMPDIR/body"
+  run grpc /no.Such/Method /dev/null
   answered 12
 }
 
-@test "a stream of another cluster is refused before its first message" {
-  : >"$BATS_TEST_TMPDIR/none"
-  frame "$BATS_TEST_TMPDIR/none" >"$BATS_TEST_TMPDIR/body"
-  run grpc /tinykvpb.TinyKv/Raft "$BATS_TEST_TMPDIR/body" 'keelfs-cluster-id: 12345' \
-    'keelfs-store-id: 2' 'keelfs-to-store-id: 1'
+@test "a stream of another cluster, or of none, is refused with words" {
+  run grpc /tinykvpb.TinyKv/Raft /dev/null 'keelfs-cluster-id: 12345' 'keelfs-store-id: 2' \
+    'keelfs-to-store-id: 1'
   not answered 0
-  grep -qi '^grpc-message: .*cluster' <<<"$output"
-  run grpc /tinykvpb.TinyKv/Raft "$BATS_TEST_TMPDIR/body"
+  grep -q '^grpc-message: wrong cluster id 12345' <<<"$output"
+  run grpc /tinykvpb.TinyKv/Raft /dev/null
   not answered 0
+  grep -q '^grpc-message: ' <<<"$output"
 }

@@ -28,7 +28,7 @@ try() {
   [[ $(cat "$cluster_dir/n3/greeting") == hello ]]
   run "$repo/tools/try" stop --dir "$cluster_dir"
   [[ $status -eq 0 ]]
-  not grep -q "$(basename "$BATS_TEST_TMPDIR")" /proc/self/mountinfo
+  not grep -qF "$BATS_TEST_TMPDIR" /proc/self/mountinfo
   not cluster_pid 1
   not cluster_pid 2
   not cluster_pid 3
@@ -57,8 +57,7 @@ try() {
 
 @test "stop leaves alone what is not the cluster's" {
   try --nodes 1
-  local pid stranger
-  pid=$(cluster_pid 1)
+  local stranger
   bash -c 'read -r' < <(tail -f /dev/null) &
   stranger=$!
   # A number that another process has got since.
@@ -67,7 +66,6 @@ try() {
   "$repo/tools/try" stop --dir "$cluster_dir"
   kill -0 "$stranger"
   kill "$stranger"
-  [[ ! -e /proc/$pid ]]
 }
 
 @test "try says what is wrong with its arguments" {
