@@ -59,11 +59,12 @@ static void tell_vote_in_lease(struct raft *r, const struct raft_message *m)
 {
     uint64_t last_term = 0;
     uint64_t last_index = 0;
+    int left = r->config.election_ticks - r->election_elapsed;
     raft_log_last(&r->log, &last_term, &last_index);
     RAFT_TELL(&r->config.log, VOTE_IN_LEASE, .node = r->id, .term = r->term, .peer = m->from,
               .message = m->type, .log_term = m->log_term, .index = m->index,
               .last_term = last_term, .last_index = last_index, .vote = r->vote,
-              .ticks = (uint64_t)(r->config.election_ticks - r->election_elapsed));
+              .ticks = left > 0 ? (uint64_t)left : 0);
 }
 
 // false: the message is dealt with.

@@ -362,6 +362,28 @@ Test(propose, follower_forwards_by_reference_unless_told_not_to)
     }
 }
 
+Test(propose, entry_is_the_same_object_in_every_log)
+{
+    struct group g;
+    group_init(&g, MEMBERS, NULL);
+    group_elect(&g, 1);
+    struct raft_entry *entry = raft_entry_new(RAFT_ENTRY_NORMAL, "x", 1);
+    struct raft_entry *kept = raft_entry_ref(entry);
+    cr_assert_eq(raft_node_propose(g.peers[2]->node, &entry, 1), 0); // forwarded
+    group_settle(&g);
+    for (uint64_t id = 1; id <= MEMBERS; id++) {
+        struct raft_storage s = raft_memory_storage_interface(g.peers[id]->storage);
+        struct raft_entry *stored;
+        size_t count;
+        cr_assert_eq(s.ops->entries(s.ctx, 2, 3, 0, &stored, &count), 0);
+        cr_assert_eq(stored, kept);
+        raft_entry_unref(stored);
+    }
+    group_release(&g);
+    cr_assert_eq(atomic_load(&kept->refs), 1);
+    raft_entry_unref(kept);
+}
+
 // --- refusals ---
 
 Test(step, refuses_what_cannot_be)

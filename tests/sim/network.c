@@ -6,7 +6,8 @@
 static void report(struct world *w, const struct raft_message *m, bool succeeded)
 {
     struct member *from = &w->members[m->from];
-    if (m->type == RAFT_MESSAGE_SNAPSHOT && member_runs(from)) {
+    // Paused or not: the report waits for it in its process.
+    if (m->type == RAFT_MESSAGE_SNAPSHOT && from->node != NULL) {
         raft_node_report_snapshot(from->node, m->to, succeeded);
     } else if (!succeeded && member_runs(from) && random_chance(&w->random, 100)) {
         raft_node_report_unreachable(from->node, m->to);
