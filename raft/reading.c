@@ -113,7 +113,7 @@ static int read_as_leader(struct raft *r, const struct raft_message *m)
     if (!has_committed_in_term(r) && !RAFT_FAULT(READ_TOO_EARLY)) {
         return raft_read_only_add(&r->reads, m, 0, true);
     }
-    if (raft_tracker_is_singleton(&r->tracker)) {
+    if (raft_tracker_is_only_voter(&r->tracker, r->id)) {
         return answer(r, m->from, commit, m->context, m->context_size);
     }
     if (lease_holds(r) || RAFT_FAULT(READ_UNCONFIRMED)) {

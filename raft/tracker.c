@@ -73,9 +73,10 @@ bool raft_tracker_is_voter(const struct raft_tracker *t, uint64_t id)
     return raft_id_set_has(&t->conf.voters, id) || raft_id_set_has(&t->conf.voters_outgoing, id);
 }
 
-bool raft_tracker_is_singleton(const struct raft_tracker *t)
+bool raft_tracker_is_only_voter(const struct raft_tracker *t, uint64_t id)
 {
-    return t->conf.voters.count == 1 && t->conf.voters_outgoing.count == 0;
+    return t->conf.voters.count == 1 && t->conf.voters.ids[0] == id &&
+           t->conf.voters_outgoing.count == 0;
 }
 
 static bool match_of(const void *ctx, uint64_t id, uint64_t *ret_index)

@@ -30,8 +30,9 @@ void raft_tracker_remove(struct raft_tracker *t, uint64_t id);
 
 bool raft_tracker_is_joint(const struct raft_tracker *t);
 bool raft_tracker_is_voter(const struct raft_tracker *t, uint64_t id);
-// A single voter and nobody else to ask.
-bool raft_tracker_is_singleton(const struct raft_tracker *t);
+// Is `id` the only voter? (A demoted leader goes on leading for a while: the only
+// voter then is another.)
+bool raft_tracker_is_only_voter(const struct raft_tracker *t, uint64_t id);
 
 // Highest index matched by a quorum.
 uint64_t raft_tracker_committed(const struct raft_tracker *t);

@@ -159,6 +159,26 @@ Test(read, of_a_single_node_waits_for_its_own_term_too)
     done(p);
 }
 
+// Unless it steps down on removal, a demoted leader leads on: alone it is not.
+Test(read, at_a_demoted_leader_needs_the_only_voter)
+{
+    struct peer *p = one(1, 2);
+    p->config.step_down_on_removal = false;
+    peer_start(p);
+    peer_win(p, 2);
+    ack(p, 2, 1);
+    struct raft_conf_change demote = {.v1 = true, .change_count = 1};
+    demote.changes[0] = (struct raft_conf_change_single){RAFT_CONF_ADD_LEARNER, 1};
+    struct raft_conf_state conf;
+    cr_assert_eq(raft_node_apply_conf_change(p->node, &demote, &conf), 0);
+    cr_assert_eq(raft_node_read_index(p->node, "r", 1), 0);
+    peer_drain(p);
+    cr_assert_eq(p->read_count, 0);
+    answer_heartbeats(p, 2);
+    cr_assert_eq(p->read_count, 1);
+    done(p);
+}
+
 Test(read, without_a_leader_or_a_context_fails)
 {
     struct peer *p = one(1, MEMBERS);
