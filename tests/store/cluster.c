@@ -7,6 +7,7 @@
 #include <ftw.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,11 @@ static void waited_done(struct op *op, const struct op_result *result)
     pthread_mutex_unlock(&waited->lock);
 }
 
+static atomic_int live_ops;
+
 static void waited_release(struct op *op)
 {
+    atomic_fetch_sub(&live_ops, 1);
     struct waited *waited = (struct waited *)op;
     pthread_cond_destroy(&waited->ended);
     pthread_mutex_destroy(&waited->lock);
@@ -52,6 +56,7 @@ static struct waited *waited_new(uint32_t timeout_ms)
 {
     struct waited *waited = calloc(1, sizeof(*waited));
     assert(waited != NULL);
+    atomic_fetch_add(&live_ops, 1);
     op_init(&waited->op, timeout_ms, waited_done, waited_release);
     pthread_mutex_init(&waited->lock, NULL);
     pthread_cond_init(&waited->ended, NULL);
@@ -67,6 +72,11 @@ static struct op_result waited_end(struct waited *waited)
     pthread_mutex_unlock(&waited->lock);
     op_unref(&waited->op);
     return result;
+}
+
+int cluster_live_ops(void)
+{
+    return atomic_load(&live_ops);
 }
 
 static int propose(struct cluster *cluster, size_t i, struct command *cmd, uint32_t timeout_ms)

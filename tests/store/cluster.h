@@ -49,4 +49,7 @@ int cluster_stat(struct cluster *cluster, size_t i, const char *path, struct att
 /* The barrier alone. */
 int cluster_barrier(struct cluster *cluster, size_t i, uint32_t timeout_ms);
 
+/* Operations that some store still holds. */
+int cluster_live_ops(void);
+
 #endif

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TIMEOUT_MS 10000
@@ -106,6 +107,19 @@ Test(cluster, without_a_majority_calls_time_out_and_work_again_after)
     cr_assert_eq(cluster_put(&cluster, 0, "k", "3", TIMEOUT_MS), 0);
     cr_assert_eq(cluster_get(&cluster, 1, "k", value, TIMEOUT_MS), 0);
     cr_assert_str_eq(value, "3");
+}
+
+Test(cluster, an_operation_that_timed_out_is_let_go_without_a_majority_too)
+{
+    cluster_stop(&cluster, 1);
+    cluster_stop(&cluster, 2);
+    for (int i = 0; i < 10; i++)
+        cr_assert_eq(cluster_put(&cluster, 0, "lost", "x", 20), KE_TIMEOUT);
+    cr_assert_eq(cluster_barrier(&cluster, 0, 20), KE_TIMEOUT);
+    const struct timespec interval = {.tv_nsec = 10000000};
+    for (int polls = 0; polls < 1000 && cluster_live_ops() > 0; polls++)
+        nanosleep(&interval, NULL);
+    cr_assert_eq(cluster_live_ops(), 0);
 }
 
 Test(cluster, everything_acknowledged_is_there_after_all_stores_restart)
