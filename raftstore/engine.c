@@ -85,8 +85,9 @@ static const struct tuning tunings[] = {
              * middle of a record, which is what a power cut during an append
              * leaves and nobody was told of; a bad checksum anywhere fails the
              * open instead of silently dropping all that follows it, as RocksDB's
-             * default would. What it cannot see, a whole tail that is gone, is
-             * found by comparing the log with RaftLocalState. */
+             * default would. It cannot see a tail that is gone whole:
+             * RaftLocalState is in the same write-ahead log and goes with it. What kv
+             * has applied tells, when it reaches further (peer_storage.c). */
             .options = "wal_recovery_mode=kTolerateCorruptedTailRecords;"
                        "write_buffer_size=8M;max_write_buffer_number=3;",
         },
