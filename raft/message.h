@@ -88,6 +88,8 @@ struct raft_snapshot *raft_snapshot_alloc(size_t size);
 struct raft_snapshot *raft_snapshot_ref(struct raft_snapshot *snapshot);
 void raft_snapshot_unref(struct raft_snapshot *snapshot); // NULL is fine
 
+// Over the network go all fields but vote and responses; the context of any type
+// of message may be in use.
 struct raft_message {
     enum raft_message_type type;
     bool reject;

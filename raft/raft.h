@@ -64,6 +64,11 @@
 // the array with raft_message_move(); what is left there the node releases.
 // Entries and snapshots are kept longer by taking a reference.
 //
+// Compaction. The application drops entries from the front of the log when its own
+// durable state covers them, and never any that it has not applied. What slow
+// members still lack (raft_status.peers) is worth keeping: past it they need a
+// snapshot.
+//
 // Failure. Each function returns 0 or a negative RAFT_E_*. Out of memory and a
 // failing storage come out as errors too; the node then stands as if a message
 // had been lost, and Raft copes with lost messages.
@@ -125,7 +130,8 @@ struct raft_config {
     // candidates (dissertation 6.2 and 4.2.3).
     bool check_quorum;
     // After a start ignore candidates for election_ticks too: a lease granted just
-    // before the restart is forgotten otherwise. Only with check_quorum.
+    // before the restart is forgotten otherwise. Only with check_quorum; without it
+    // RAFT_READ_LEASE is right only in a group whose members never restart.
     bool lease_on_start;
     bool pre_vote;                 // ask before raising the term (dissertation 9.6)
     enum raft_read_mode read_mode; // RAFT_READ_LEASE requires check_quorum
