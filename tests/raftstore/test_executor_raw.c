@@ -211,10 +211,13 @@ Test(executor_raw, a_delete_removes_the_file_and_its_content)
 {
     struct volume v;
     struct attr attr;
+    struct command *cmd = volume_command();
 
     volume_open(&v);
     cr_assert_eq(volume_put(&v, "d/f", "value"), 0);
-    cr_assert_eq(volume_delete(&v, "d/f"), 0);
+    command_set_time(cmd, VOLUME_TIME + 2);
+    command_delete(cmd, "default", "d/f", 3);
+    cr_assert_eq(volume_run(&v, cmd), 0);
     cr_assert(v.result.has_attr);
     cr_assert_eq(v.result.attr.size, 5);
     cr_assert_eq(volume_stat(&v, "d/f", &attr), KE_NOT_FOUND);
@@ -222,6 +225,7 @@ Test(executor_raw, a_delete_removes_the_file_and_its_content)
     volume_assert_names(&v, "d", "");
     cr_assert_eq(volume_stat(&v, "d", &attr), 0);
     cr_assert_eq(attr.version, v.revision);
+    cr_assert_eq(attr.mtime_ns, VOLUME_TIME + 2);
     volume_close(&v);
 }
 
