@@ -192,21 +192,28 @@ static uint32_t timeout_ms(const struct rpc_call *call)
     return (uint32_t)left_ms < own_ms ? (uint32_t)left_ms : own_ms;
 }
 
+static int unpack_body(struct rpc_call *call, grpc_slice body, struct err *e)
+{
+    const ProtobufCMessageDescriptor *type = call->method->request;
+    size_t size = GRPC_SLICE_LENGTH(body);
+    if (size == 0 && !call->method->may_be_empty)
+        return err_set(e, KE_INVALID, "the request is empty: no %s", type->name);
+    if (!charge(call, size))
+        return busy(e);
+    call->request = protobuf_c_message_unpack(type, NULL, size, GRPC_SLICE_START_PTR(body));
+    if (call->request == NULL)
+        return err_set(e, KE_INVALID, "request does not parse as %s", type->name);
+    return 0;
+}
+
 static int unpack(struct rpc_call *call, struct err *e)
 {
-    const char *name = call->method->request->name;
     if (call->payload == NULL)
-        return err_set(e, KE_INVALID, "the call carries no %s", name);
+        return err_set(e, KE_INVALID, "the call carries no %s", call->method->request->name);
     grpc_slice body = rpc_buffer_read(call->payload);
-    if (charge(call, GRPC_SLICE_LENGTH(body)))
-        call->request = protobuf_c_message_unpack(
-            call->method->request, NULL, GRPC_SLICE_LENGTH(body), GRPC_SLICE_START_PTR(body));
-    else
-        busy(e);
+    int rc = unpack_body(call, body, e);
     grpc_slice_unref(body);
-    if (call->request == NULL && e->code == 0)
-        err_set(e, KE_INVALID, "request does not parse as %s", name);
-    return e->code;
+    return rc;
 }
 
 static void on_request(struct rpc_event *event, bool ok)
@@ -223,12 +230,10 @@ static void on_request(struct rpc_event *event, bool ok)
     op_done_fn *done = call->method->done != NULL ? call->method->done : unexpected_done;
     op_init(&call->op, timeout_ms(call), done, release);
     watch_close(call);
-    struct err e = {0};
-    if (atomic_load(&server->stopping))
-        err_set(&e, KE_SHUTDOWN, "%s", ke_text(KE_SHUTDOWN));
-    else
-        (void)unpack(call, &e);
-    if (e.code != 0)
+    struct err e;
+    int rc = atomic_load(&server->stopping) ? err_set(&e, KE_SHUTDOWN, "%s", ke_text(KE_SHUTDOWN))
+                                            : unpack(call, &e);
+    if (rc != 0)
         rpc_call_fail(call, &e);
     else
         call->method->serve(call);

@@ -30,6 +30,9 @@ struct rpc_call;
 struct rpc_method {
     const char *name; /* "/package.Service/Method" */
     const ProtobufCMessageDescriptor *request;
+    /* A request without a single field says something. Otherwise it is refused:
+     * gRPC passes on a body whose framing is broken as an empty one. */
+    bool may_be_empty;
     void (*serve)(struct rpc_call *call);
     /* The end of the op; NULL for a service that starts none. */
     op_done_fn *done;

@@ -63,5 +63,6 @@ static void status_serve(struct rpc_call *call)
 const struct rpc_method service_status_method = {
     .name = "/keelfspb.KeelFs/Status",
     .request = &keelfspb__status_request__descriptor,
+    .may_be_empty = true,
     .serve = status_serve,
 };

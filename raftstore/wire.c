@@ -312,22 +312,20 @@ static bool get_conf_state(const struct raft_wire_field *outer, struct raft_conf
 {
     struct raft_wire_reader r = reader_of(outer);
     struct raft_wire_field field;
-    while (raft_wire_next(&r, &field)) {
-        struct raft_id_set *set = NULL;
+    bool ok = true;
+    while (ok && raft_wire_next(&r, &field)) {
         if (field.number == CONF_NODES)
-            set = &conf->voters;
+            ok = get_ids(&field, &conf->voters);
         else if (field.number == CONF_LEARNERS)
-            set = &conf->learners;
+            ok = get_ids(&field, &conf->learners);
         else if (field.number == CONF_OUTGOING)
-            set = &conf->voters_outgoing;
+            ok = get_ids(&field, &conf->voters_outgoing);
         else if (field.number == CONF_LEARNERS_NEXT)
-            set = &conf->learners_next;
+            ok = get_ids(&field, &conf->learners_next);
         else if (is_number(&field, CONF_AUTO_LEAVE))
             conf->auto_leave = field.value != 0;
-        if (set != NULL && !get_ids(&field, set))
-            return false;
     }
-    return !r.bad;
+    return ok && !r.bad;
 }
 
 static bool get_snapshot_metadata(const struct raft_wire_field *outer,

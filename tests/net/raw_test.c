@@ -236,7 +236,7 @@ Test(raw, scan_returns_up_to_limit_pairs_in_order, .timeout = 30)
     struct host host = host_open();
     fake_store_answer_all(host.store, 0);
     fake_store_set_pairs(host.store, 1000, 20);
-    static const uint32_t limits[] = {0, 1, 999, 1000, UINT32_MAX};
+    static const uint32_t limits[] = {1, 999, 1000, UINT32_MAX};
     Kvrpcpb__RawScanResponse *response;
     struct err e;
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
