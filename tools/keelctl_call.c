@@ -149,8 +149,8 @@ int keelctl_call(const struct keelctl *ctl, const struct keelctl_call *call,
     protobuf_c_message_pack(call->request, request);
     attempt.request = request;
 
-    uint8_t *bytes;
-    size_t size;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
     int status = ask(&attempt, &bytes, &size);
     free(request);
     if (status != KEELCTL_OK)

@@ -52,6 +52,7 @@ static char *base64(const uint8_t *bytes, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *text = mem_alloc((size + 2) / 3 * 4 + 1);
+    const char padding = '=';
     char *out = text;
     for (size_t at = 0; at < size; at += 3) {
         size_t left = size - at;
@@ -60,8 +61,8 @@ static char *base64(const uint8_t *bytes, size_t size)
         group |= left > 2 ? bytes[at + 2] : 0;
         *out++ = digits[group >> 18];
         *out++ = digits[group >> 12 & 63];
-        *out++ = left > 1 ? digits[group >> 6 & 63] : '=';
-        *out++ = left > 2 ? digits[group & 63] : '=';
+        *out++ = left > 1 ? digits[group >> 6 & 63] : padding;
+        *out++ = left > 2 ? digits[group & 63] : padding;
     }
     *out = '\0';
     return text;
