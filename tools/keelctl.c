@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +188,6 @@ int main(int argc, char **argv)
     struct keelctl ctl = {.timeout_ms = DEFAULT_TIMEOUT_MS, .cf = ""};
     /* What the calls have to say is said once, by keelctl_fail(). */
     log_open("keelctl", LOG_LEVEL_ERROR, 0);
-    (void)signal(SIGPIPE, SIG_IGN);
     const char *given = getenv("KEELFS_ENDPOINT");
     char *endpoints = mem_strdup(given != NULL && given[0] != '\0' ? given : DEFAULT_ENDPOINT);
     int status = parse_endpoints(&ctl, endpoints);

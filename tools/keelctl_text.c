@@ -52,17 +52,20 @@ static char *base64(const uint8_t *bytes, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *text = mem_alloc((size + 2) / 3 * 4 + 1);
-    const char padding = '=';
     char *out = text;
     for (size_t at = 0; at < size; at += 3) {
         size_t left = size - at;
         uint32_t group = (uint32_t)bytes[at] << 16;
         group |= left > 1 ? (uint32_t)bytes[at + 1] << 8 : 0;
         group |= left > 2 ? bytes[at + 2] : 0;
-        *out++ = digits[group >> 18];
-        *out++ = digits[group >> 12 & 63];
-        *out++ = left > 1 ? digits[group >> 6 & 63] : padding;
-        *out++ = left > 2 ? digits[group & 63] : padding;
+        memset(out, '=', 4);
+        out[0] = digits[group >> 18];
+        out[1] = digits[group >> 12 & 63];
+        if (left > 1)
+            out[2] = digits[group >> 6 & 63];
+        if (left > 2)
+            out[3] = digits[group & 63];
+        out += 4;
     }
     *out = '\0';
     return text;
