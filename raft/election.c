@@ -188,6 +188,15 @@ void raft_handle_vote_request(struct raft *r, const struct raft_message *m)
     }
 }
 
+// The others alone may be a majority. But a leader whose term is not on its disk
+// could crash, forget it, win the same term again with the same votes, and fill
+// it with other entries.
+static bool own_vote_is_stable(const struct raft *r)
+{
+    const struct raft_progress *self = raft_tracker_peek(&r->tracker, r->id);
+    return self != NULL && self->vote == RAFT_VOTE_YES;
+}
+
 void raft_handle_vote_response(struct raft *r, const struct raft_message *m)
 {
     if (m->reject) {
@@ -213,7 +222,7 @@ void raft_handle_vote_response(struct raft *r, const struct raft_message *m)
         raft_become_follower(r, r->term, RAFT_NONE);
     } else if (result == RAFT_VOTE_WON && r->role == RAFT_PRE_CANDIDATE) {
         campaign(r, RAFT_CAMPAIGN_REAL);
-    } else if (result == RAFT_VOTE_WON) {
+    } else if (result == RAFT_VOTE_WON && own_vote_is_stable(r)) {
         int rc = raft_become_leader(r);
         if (rc != 0) {
             raft_log_note_error(&r->log, rc);

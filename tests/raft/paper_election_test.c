@@ -299,6 +299,23 @@ Test(paper, one_node_cluster_elects_itself_once_its_vote_is_stable)
     done(p);
 }
 
+Test(paper, candidate_leads_only_when_its_own_vote_is_stable)
+{
+    struct peer *p = one(1, MEMBERS);
+    peer_start(p);
+    p->hold_advance = true;
+    raft_node_campaign(p->node);
+    peer_drain(p);
+    for (uint64_t id = 2; id <= MEMBERS; id++) {
+        struct raft_message yes = msg(RAFT_MESSAGE_REQUEST_VOTE_RESPONSE, id, 1, 1);
+        cr_assert_eq(raft_node_step(p->node, &yes), 0);
+    }
+    cr_assert_eq(peer_status(p).role, RAFT_CANDIDATE);
+    cr_assert_eq(raft_node_advance(p->node), 0);
+    cr_assert_eq(peer_status(p).role, RAFT_LEADER);
+    done(p);
+}
+
 Test(paper, pre_vote_of_a_cut_off_node_changes_no_term)
 {
     struct group g;
