@@ -28,8 +28,8 @@ void file_free(struct file *file)
     if (file == NULL)
         return;
     assert(file->handles == NULL && file->publish == NULL && file->view == NULL);
+    assert(file->waiters.count == 0);
     pthread_mutex_destroy(&file->lock);
-    free(file->waiters.ops);
     free(file);
 }
 
@@ -231,7 +231,7 @@ void file_wait(struct file *file, uint64_t round, struct op *op)
     const struct op_result result = {0};
 
     pthread_mutex_lock(&file->lock);
-    bool waits = waiters_add(&file->waiters, round, op);
+    bool waits = file->publish != NULL && waiters_add(&file->waiters, round, op);
     pthread_mutex_unlock(&file->lock);
     if (!waits)
         op_finish(op, &result);

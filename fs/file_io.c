@@ -284,6 +284,9 @@ int file_publish(struct handle *handle, struct file_publish *publish, uint64_t *
     } else if (!file_check_detached(file)) {
         if (!publish->has_begun)
             publish_begin(handle, publish);
+        /* Others may have overwritten or cut off what was to be published. */
+        if (publish->target > handle->taken && !has_unpublished(handle))
+            publish->target = handle->taken;
         *ret_round = file->waiters.round;
         answer = handle->settled >= publish->target ? FILE_READY : FILE_WAIT;
     }

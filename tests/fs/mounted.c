@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define REMOVE_FDS_MAX 16
@@ -22,9 +25,24 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
-/* A child that outlives a test that crashes. */
+static void take_away(const struct mounted *mounted)
+{
+    /* By force, since calls of the dead process on its own mount may wait. */
+    umount2(mounted->mountpoint, MNT_FORCE);
+    umount2(mounted->mountpoint, MNT_DETACH);
+    nftw(mounted->dir, remove_one, REMOVE_FDS_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+}
+
+static void wake_up(int number)
+{
+    (void)number;
+}
+
+/* A child that outlives a test that crashes: it waits for the end of the pipe,
+ * or for the death of the thread that runs the test. */
 static void start_cleaner(struct mounted *mounted)
 {
+    const struct sigaction action = {.sa_handler = wake_up};
     int ends[2];
     char byte;
 
@@ -32,17 +50,18 @@ static void start_cleaner(struct mounted *mounted)
     pid_t child = fork();
     cr_assert_geq(child, 0);
     if (child == 0) {
+        sigaction(SIGUSR1, &action, NULL);
+        prctl(PR_SET_PDEATHSIG, SIGUSR1);
         setsid();
         close(ends[1]);
-        while (read(ends[0], &byte, 1) < 0 && errno == EINTR)
-            ;
-        umount2(mounted->mountpoint, MNT_DETACH);
-        nftw(mounted->dir, remove_one, REMOVE_FDS_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-        _exit(0);
+        ssize_t got = read(ends[0], &byte, 1);
+        take_away(mounted);
+        _exit(got == 0 ? 0 : 1);
     }
     close(ends[0]);
     fcntl(ends[1], F_SETFD, FD_CLOEXEC);
     mounted->cleaner = ends[1];
+    mounted->cleaner_pid = child;
 }
 
 static void *run(void *arg)
@@ -91,8 +110,14 @@ void mounted_stop(struct mounted *mounted)
     fs_mount_close(mounted->mount);
     fake_store_free(mounted->store);
     fs_free(mounted->fs);
+    mounted_clean(mounted);
+}
+
+void mounted_clean(struct mounted *mounted)
+{
     mounted->mount = NULL;
     close(mounted->cleaner);
+    waitpid(mounted->cleaner_pid, NULL, 0);
 }
 
 const char *mounted_path(const struct mounted *mounted, const char *name)

@@ -19,12 +19,15 @@ struct mounted {
     struct fs_mount *mount;
     pthread_t runner;
     int cleaner; /* a pipe: its end tells the cleaning child that we are gone */
+    pid_t cleaner_pid;
 };
 
 /* Skips the test, with words, where nothing can be mounted. `op_timeout_ms` is
  * how long calls on the mount wait. */
 void mounted_start(struct mounted *mounted, uint32_t op_timeout_ms);
 void mounted_stop(struct mounted *mounted);
+/* The last part of it, for a test that has ended the mount itself. */
+void mounted_clean(struct mounted *mounted);
 
 /* The path of `name` in the mount; valid for the next few calls. */
 const char *mounted_path(const struct mounted *mounted, const char *name);

@@ -364,8 +364,7 @@ Test(mount_failures, an_unmount_by_somebody_ends_the_run)
     fs_mount_close(m.mount);
     fake_store_free(m.store);
     fs_free(m.fs);
-    m.mount = NULL;
-    close(m.cleaner);
+    mounted_clean(&m);
 }
 
 Test(mount_failures, a_stop_before_the_run_makes_it_return_at_once)

@@ -4,11 +4,14 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -206,6 +209,65 @@ Test(mount_files, shared_mappings_are_published_when_they_are_unmapped)
     cr_assert_eq(close(fd), 0);
     cr_assert(remote_is(&m, "f", "abc3456789"));
     munmap(map, 10);
+}
+
+/* Waits until thread `tid` is in the system call `number`. */
+static void await_in_call(pid_t tid, long number)
+{
+    char path[64];
+    long seen = -1;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+    while (seen != number) {
+        FILE *file = fopen(path, "r");
+        if (file == NULL || fscanf(file, "%ld", &seen) != 1)
+            seen = -1;
+        if (file != NULL)
+            fclose(file);
+        sched_yield();
+    }
+}
+
+struct flushing {
+    int fd;
+    _Atomic pid_t tid;
+    int code;
+};
+
+static void *flush_it(void *arg)
+{
+    struct flushing *flushing = arg;
+
+    flushing->tid = (pid_t)syscall(SYS_gettid);
+    /* Closes a copy: a flush, without the lock that fsync() holds in the kernel. */
+    flushing->code = close(flushing->fd);
+    return NULL;
+}
+
+Test(mount_files, a_close_ends_when_others_overwrote_what_it_waits_to_publish)
+{
+    int a_fd = open(mounted_path(&m, "f"), O_CREAT | O_WRONLY, 0644);
+    struct flushing a = {.fd = dup(a_fd)};
+    struct flushing b = {.fd = open(mounted_path(&m, "f"), O_WRONLY)};
+    pthread_t a_thread, b_thread;
+
+    cr_assert_eq(pwrite(a_fd, "a", 1, 0), 1);
+    fake_store_hold_proposals(m.store);
+    pthread_create(&a_thread, NULL, flush_it, &a);
+    fake_store_await_held(m.store, 1);
+    cr_assert_eq(pwrite(b.fd, "b", 1, 1), 1);
+    pthread_create(&b_thread, NULL, flush_it, &b);
+    while (b.tid == 0)
+        sched_yield();
+    await_in_call(b.tid, SYS_close);
+    cr_assert_eq(pwrite(a_fd, "A", 1, 1), 1);
+    fake_store_release(m.store);
+    pthread_join(b_thread, NULL);
+    pthread_join(a_thread, NULL);
+    cr_assert_eq(a.code, 0);
+    cr_assert_eq(b.code, 0);
+    close(a_fd);
+    cr_assert(remote_is(&m, "f", "aA"));
 }
 
 /* --- versions --- */
