@@ -99,7 +99,7 @@ void raft_hup(struct raft *r, enum raft_campaign kind)
     }
     // The change may be the one that removes this node, or adds the quorum it
     // would have to ask.
-    if (raft_has_unapplied_conf_change(r) && !RAFT_FAULT(CAMPAIGN_CONF_PENDING)) {
+    if (raft_has_unapplied_conf_change(r)) {
         RAFT_TELL(&r->config.log, ELECTION_CONF_PENDING, .node = r->id, .term = r->term);
         return;
     }
