@@ -49,7 +49,9 @@ static int print_value(const struct keelctl *ctl, const Kvrpcpb__RawGetResponse 
     if (response->not_found)
         return keelctl_fail(KEELCTL_NOT_FOUND, "get: no such key: %s", ctl->args[0]);
     if (!ctl->json) {
-        (void)fwrite(response->value.data, 1, response->value.len, stdout);
+        /* An empty value has no bytes to point to. */
+        if (response->value.len > 0)
+            (void)fwrite(response->value.data, 1, response->value.len, stdout);
         return KEELCTL_OK;
     }
     cJSON *object = cJSON_CreateObject();

@@ -109,9 +109,9 @@ int keelctl_json_print(struct cJSON *object, bool compact, const char *end)
 
 void keelctl_print_escaped(const void *bytes, size_t size)
 {
-    const uint8_t *at = bytes, *end = at + size;
-    while (at < end) {
-        size_t length = utf8_length(at, (size_t)(end - at));
+    const uint8_t *at = bytes;
+    for (size_t left = size; left > 0;) {
+        size_t length = utf8_length(at, left);
         if (*at == '\t')
             (void)fputs("\\t", stdout);
         else if (*at == '\n')
@@ -124,7 +124,9 @@ void keelctl_print_escaped(const void *bytes, size_t size)
             printf("\\x%02x", *at);
         else
             (void)fwrite(at, 1, length, stdout);
-        at += length > 0 ? length : 1;
+        length = length > 0 ? length : 1;
+        at += length;
+        left -= length;
     }
 }
 

@@ -8,13 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAKE_OPS_MAX 64
+#define FAKE_OPS_MAX  64
+#define FAKE_KEY_SIZE 7
+/* As many as the digits of a key can tell apart. */
+#define FAKE_PAIRS_MAX 1000000
 
 struct store {
     pthread_mutex_t lock;
     pthread_cond_t came;
     struct op *ops[FAKE_OPS_MAX];
     size_t op_count;
+    unsigned op_total;
     bool answers;
     int code;
     size_t command_size;
@@ -61,6 +65,7 @@ static void take_in(struct store *store, struct op *op)
     struct op_result result = {.code = store->code};
     pthread_mutex_lock(&store->lock);
     bool answers = store->answers;
+    store->op_total++;
     if (!answers) {
         assert(store->op_count < FAKE_OPS_MAX);
         op_ref(op);
@@ -89,6 +94,14 @@ void fake_store_end(struct op *op, int code)
     struct op_result result = {.code = code};
     op_finish(op, &result);
     op_unref(op);
+}
+
+unsigned fake_store_op_total(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    unsigned total = store->op_total;
+    pthread_mutex_unlock(&store->lock);
+    return total;
 }
 
 size_t fake_store_last_command_size(struct store *store)
@@ -187,15 +200,19 @@ int tree_scan(struct tree_view *view, const char *cf, const void *start, size_t 
               uint32_t limit, size_t max_bytes, tree_scan_fn *each, void *ctx)
 {
     (void)cf;
-    (void)start;
-    (void)start_size;
     (void)max_bytes;
     uint8_t *value = mem_zalloc(view->store->pair_size);
-    for (uint32_t i = 0; i < limit && i < view->store->pair_count; i++) {
-        char key[16];
-        int size = snprintf(key, sizeof(key), "k%06u", (unsigned)i);
-        if (!each(ctx, key, (size_t)size, value, view->store->pair_size))
+    uint32_t given = 0;
+    for (uint32_t i = 0; i < view->store->pair_count && given < limit; i++) {
+        char key[FAKE_KEY_SIZE + 1];
+        (void)snprintf(key, sizeof(key), "k%06u", (unsigned)i % FAKE_PAIRS_MAX);
+        size_t common = start_size < FAKE_KEY_SIZE ? start_size : FAKE_KEY_SIZE;
+        int order = common > 0 ? memcmp(key, start, common) : 0;
+        if (order < 0 || (order == 0 && start_size > FAKE_KEY_SIZE))
+            continue;
+        if (!each(ctx, key, FAKE_KEY_SIZE, value, view->store->pair_size))
             break;
+        given++;
     }
     free(value);
     return 0;

@@ -19,12 +19,15 @@ struct op *fake_store_take(struct store *store);
 /* Ends one that was taken; nothing happens when its caller has cancelled it. */
 void fake_store_end(struct op *op, int code);
 
+/* Operations that came in so far. */
+unsigned fake_store_op_total(struct store *store);
 /* Bytes of the last command that was proposed. */
 size_t fake_store_last_command_size(struct store *store);
 
 /* What every tree_get() finds: `value` (borrowed) or, when NULL, nothing. */
 void fake_store_set_value(struct store *store, const void *value, size_t size);
-/* What every tree_scan() finds: `count` pairs with values of `value_size`. */
+/* What every tree_scan() finds: `count` pairs, k000000 and so on, with values of
+ * `value_size` zeros. */
 void fake_store_set_pairs(struct store *store, uint32_t count, size_t value_size);
 
 #endif
