@@ -197,21 +197,13 @@ static void getattr_reply(struct stat_request *stat, const struct attr *attr, nl
 
 static void getattr_removed(struct stat_request *stat)
 {
-    struct fs *fs = stat->request.fs;
     struct attr attr;
+    nlink_t links;
 
-    if (file_show_removed(stat->inode, &attr)) {
-        getattr_reply(stat, &attr, 0);
-        return;
-    }
-    struct view *view = recent_find(&fs->recent, stat->inode->id);
-    if (view == NULL) {
+    if (resolve_removed(stat->request.fs, stat->inode, &attr, &links))
+        getattr_reply(stat, &attr, links);
+    else
         request_fail(&stat->request, KE_STALE);
-        return;
-    }
-    attr = view->attr;
-    view_unref(view);
-    getattr_reply(stat, &attr, reply_links(&attr));
 }
 
 static void getattr_step(struct request *request, const struct op_result *result)

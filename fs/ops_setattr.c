@@ -86,15 +86,37 @@ static uint32_t without_suid(uint32_t mode)
 static void setattr_settle(struct request *request, const struct op_result *result);
 static void setattr_applied(struct request *request, const struct op_result *result);
 
-static void setattr_send(struct setattr_request *setattr)
+/* The file was removed after the kernel looked it up: the change came just
+ * before that and is gone with it. */
+static void setattr_removed(struct setattr_request *setattr)
 {
-    struct command *cmd;
+    const struct command_set_attr *set = &setattr->set;
+    struct attr attr;
+    nlink_t links;
 
-    if (!inode_path(setattr->inode, setattr->path)) {
+    if (!resolve_removed(setattr->request.fs, setattr->inode, &attr, &links)) {
         request_fail(&setattr->request, KE_STALE);
         return;
     }
-    cmd = command_new();
+    if (set->mask & COMMAND_SET_MODE)
+        attr.mode = set->mode;
+    if (set->mask & COMMAND_SET_UID)
+        attr.uid = set->uid;
+    if (set->mask & COMMAND_SET_GID)
+        attr.gid = set->gid;
+    if (set->mask & COMMAND_SET_SIZE)
+        attr.size = set->size;
+    reply_attr(setattr->request.req, &attr, links);
+    request_end(&setattr->request);
+}
+
+static void setattr_send(struct setattr_request *setattr)
+{
+    if (!inode_path(setattr->inode, setattr->path)) {
+        setattr_removed(setattr);
+        return;
+    }
+    struct command *cmd = command_new();
     setattr->set.path = setattr->path;
     setattr->set.id = setattr->inode->id;
     if (setattr->checks_mode)
@@ -116,8 +138,12 @@ static void setattr_check_mode(struct request *request, const struct op_result *
         request_barrier(request, setattr_check_mode);
         return;
     }
+    if (code == KE_NOT_FOUND) {
+        setattr_removed(setattr);
+        return;
+    }
     if (code != 0) {
-        request_fail(request, code == KE_NOT_FOUND ? KE_STALE : code);
+        request_fail(request, code);
         return;
     }
     const struct attr *attr = &resolved.look.attr;

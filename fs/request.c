@@ -3,6 +3,7 @@
 #include "fs/errno.h"
 #include "fs/file.h"
 #include "fs/fs.h"
+#include "fs/interrupt.h"
 #include "raftstore/memory.h"
 #include "raftstore/store.h"
 
@@ -89,7 +90,7 @@ static void wait_interrupted(fuse_req_t req, void *data)
 {
     struct wait *wait = data;
 
-    if (!op_cancel(&wait->op))
+    if (!interrupt_means_stop(fuse_req_ctx(req)->pid) || !op_cancel(&wait->op))
         return;
     fuse_reply_err(req, EINTR);
     request_end(wait->request);

@@ -45,6 +45,20 @@ int resolve_inode(struct fs *fs, struct inode *inode, uint64_t since_ns,
     return code;
 }
 
+bool resolve_removed(struct fs *fs, struct inode *inode, struct attr *ret_attr, nlink_t *ret_links)
+{
+    *ret_links = 0;
+    if (file_show_removed(inode, ret_attr))
+        return true;
+    struct view *view = recent_find(&fs->recent, inode->id);
+    if (view == NULL)
+        return false;
+    *ret_attr = view->attr;
+    *ret_links = 1;
+    view_unref(view);
+    return true;
+}
+
 int resolve_child_path(struct inode *dir, const char *name, char *dir_path, char *path)
 {
     if (!inode_path(dir, dir_path))

@@ -15,6 +15,7 @@
 #include "raftstore/tree.h"
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct fs;
 
@@ -28,6 +29,10 @@ struct resolved {
  * when the inode is removed; KE_IO, KE_CORRUPT. Nothing to release on failure. */
 int resolve_inode(struct fs *fs, struct inode *inode, uint64_t since_ns,
                   struct resolved *ret_resolved);
+
+/* What is left of a removed inode: its attributes as those see it who have it
+ * open, or as it was looked up a moment ago. False: nothing. */
+bool resolve_removed(struct fs *fs, struct inode *inode, struct attr *ret_attr, nlink_t *ret_links);
 
 /* The child `name` of a directory. KE_NOT_FOUND also when there is none,
  * KE_STALE only for the directory; KE_NAME_TOO_LONG, KE_INVALID. */
