@@ -216,6 +216,30 @@ Test(mount_failures, an_open_that_waits_can_be_interrupted)
     assert_interruptible(mounted_path(&m, "f"), O_RDONLY, false);
 }
 
+Test(mount_failures, a_signal_that_does_not_mean_stop_ends_no_call)
+{
+    const struct sigaction action = {.sa_handler = ignore_signal};
+    struct blocked blocked = {.path = mounted_path(&m, "f"), .flags = O_RDONLY};
+
+    sigaction(SIGCHLD, &action, NULL);
+    cr_assert_eq(mounted_write(&m, "f", O_CREAT, "x"), 0);
+    fake_store_hold(m.store);
+    pthread_create(&blocked.thread, NULL, open_blocked, &blocked);
+    fake_store_await_held(m.store, 1);
+    pthread_kill(blocked.thread, SIGCHLD);
+    /* Where it counted, it would have ended the call well within this. */
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 200000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    cr_assert_eq(pthread_timedjoin_np(blocked.thread, NULL, &until), ETIMEDOUT);
+    fake_store_release(m.store);
+    pthread_join(blocked.thread, NULL);
+    cr_assert_geq(blocked.result, 0);
+    close(blocked.result);
+}
+
 Test(mount_failures, a_create_that_waits_can_be_interrupted)
 {
     assert_interruptible(mounted_path(&m, "f"), O_CREAT | O_WRONLY, true);
