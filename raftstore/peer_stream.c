@@ -246,7 +246,7 @@ static int check_metadata(struct peer_stream *stream, struct err *e)
                        TRANSPORT_METADATA_CLUSTER, TRANSPORT_METADATA_STORE, TRANSPORT_METADATA_TO);
     if (cluster != config->cluster_id)
         return err_set(e, KE_MISMATCH,
-                       "wrong cluster id %" PRIu64 ": this store belongs to cluster %" PRIu64,
+                       "wrong cluster id %016" PRIx64 ": this store belongs to cluster %016" PRIx64,
                        cluster, config->cluster_id);
     if (to != config->store_id)
         return err_set(e, KE_MISMATCH, "wrong store id %" PRIu64 ": this is store %" PRIu64, to,

@@ -3,7 +3,7 @@
  *
  * Sending never blocks: what does not fit is dropped and reported as
  * unreachable, which Raft is made for. Any thread may call. The callbacks run
- * on the transport's completion-queue thread and must not block.
+ * on the thread of the loop and must not block.
  */
 #ifndef KEELFS_RAFTSTORE_TRANSPORT_H
 #define KEELFS_RAFTSTORE_TRANSPORT_H

@@ -90,7 +90,7 @@ static void print_members(const Keelfspb__StatusResponse *status)
 static void print_text(const Keelfspb__StatusResponse *status)
 {
     const Keelfspb__MemberStatus *leader = find_leader(status);
-    printf("cluster   %" PRIx64 "\n", status->cluster_id);
+    printf("cluster   %016" PRIx64 "\n", status->cluster_id);
     printf("node      %s (store %" PRIu64 "), %s, keelfs %s\n", status->name, status->store_id,
            status->role, status->version);
     printf("leader    %s\n", leader != NULL ? leader->name : "none known");
@@ -106,7 +106,7 @@ static int print_json(const Keelfspb__StatusResponse *status)
 {
     char cluster[24];
     cJSON *object = cJSON_CreateObject();
-    (void)snprintf(cluster, sizeof(cluster), "%" PRIx64, status->cluster_id);
+    (void)snprintf(cluster, sizeof(cluster), "%016" PRIx64, status->cluster_id);
     cJSON_AddStringToObject(object, "cluster_id", cluster);
     keelctl_json_add_number(object, "store_id", status->store_id);
     keelctl_json_add_number(object, "region_id", status->region_id);

@@ -62,7 +62,8 @@ static void expect_refused(struct host *host, const char *cluster, const char *s
 Test(stream, a_wrong_cluster_id_is_refused_naming_both, .timeout = 30)
 {
     struct host host = host_open();
-    expect_refused(&host, "12345", "2", "1", (const char *[]){"cluster", "12345", "7"}, 3);
+    expect_refused(&host, "12345", "2", "1",
+                   (const char *[]){"cluster", "0000000000003039", "0000000000000007"}, 3);
     host_close(&host);
 }
 
