@@ -1,0 +1,166 @@
+/* Open files over the fake store, without a mount. */
+#include "fake_store.h"
+#include "fs/file.h"
+#include "fs/fs.h"
+#include "fs/resolve.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGE (VIEW_CONTENT_MAX + 1000)
+
+static char dir[] = "/tmp/keelfs-file-test-XXXXXX";
+static struct store *store;
+static struct fs *fs;
+static char text[LARGE];
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static void setup(void)
+{
+    cr_assert_not_null(mkdtemp(dir));
+    const struct fs_config config = {.mountpoint = dir, .data_dir = dir};
+    store = fake_store_new(dir);
+    fs = fs_new(store, &config);
+}
+
+static void teardown(void)
+{
+    fs_abandon_open(fs);
+    fake_store_free(store);
+    fs_free(fs);
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(file, .init = setup, .fini = teardown);
+
+static void put(const char *name, char byte, size_t size)
+{
+    struct command *cmd = command_new();
+
+    memset(text, byte, size);
+    command_put(cmd, "default", name, strlen(name), text, size);
+    cr_assert_eq(fake_store_apply(store, cmd), 0);
+}
+
+static struct look look_at(const char *name)
+{
+    struct look look = {
+        .tree = tree_view_new(store_tree(store)),
+        .path = name,
+        .since_ns = clock_ns(),
+    };
+
+    cr_assert_eq(tree_stat(look.tree, name, &look.attr), 0);
+    return look;
+}
+
+static struct handle *open_file(const char *name, int flags)
+{
+    struct look look = look_at(name);
+    struct inode *inode = inode_remember(&fs->inodes, look.attr.id, FILE_REGULAR, name);
+    struct handle *handle = NULL;
+    uint64_t round;
+
+    cr_assert_eq(file_open(fs, inode, &look, flags, 1, &handle, &round), FILE_READY);
+    inode_unpin(inode);
+    look_release(&look);
+    return handle;
+}
+
+static char first_byte(struct handle *handle)
+{
+    char byte = '?';
+    size_t got;
+
+    cr_assert_eq(file_read(handle, 0, &byte, 1, 1, &got), 0);
+    cr_assert_eq(got, 1);
+    return byte;
+}
+
+Test(file, a_small_file_is_held_in_memory_and_a_large_one_by_a_snapshot)
+{
+    put("small", 's', 10);
+    put("large", 'l', LARGE);
+    struct handle *small = open_file("small", O_RDONLY);
+    struct handle *large = open_file("large", O_RDONLY);
+
+    cr_assert_eq(first_byte(small), 's');
+    cr_assert_eq(first_byte(large), 'l');
+    cr_assert_null(small->view->tree);
+    cr_assert_not_null(large->view->tree);
+    file_release(small);
+    file_release(large);
+}
+
+Test(file, an_old_snapshot_is_replaced_by_the_current_version)
+{
+    put("f", 'a', LARGE);
+    struct handle *handle = open_file("f", O_RDONLY);
+    struct inode *inode = handle->inode;
+
+    put("f", 'b', LARGE);
+    file_renew_views(inode);
+    cr_assert_eq(first_byte(handle), 'a');
+    handle->view->taken_ns -= VIEW_AGE_MAX_NS;
+    file_renew_views(inode);
+    cr_assert_eq(first_byte(handle), 'b');
+    file_release(handle);
+}
+
+Test(file, an_old_snapshot_of_a_removed_file_stays)
+{
+    put("f", 'a', LARGE);
+    struct handle *handle = open_file("f", O_RDONLY);
+    struct command *cmd = command_new();
+
+    command_remove(cmd, "f", false);
+    cr_assert_eq(fake_store_apply(store, cmd), 0);
+    handle->view->taken_ns -= VIEW_AGE_MAX_NS;
+    file_renew_views(handle->inode);
+    cr_assert_eq(first_byte(handle), 'a');
+    file_release(handle);
+}
+
+Test(file, handles_of_one_version_share_its_view)
+{
+    put("f", 'a', LARGE);
+    struct handle *one = open_file("f", O_RDONLY);
+    struct handle *two = open_file("f", O_RDONLY);
+
+    cr_assert_eq(one->view, two->view);
+    file_release(one);
+    file_release(two);
+    cr_assert_eq(fs->inodes.count, 1);
+}
+
+Test(file, a_removed_file_holds_a_bounded_amount_of_memory)
+{
+    put("f", 'a', 1);
+    struct handle *handle = open_file("f", O_RDWR);
+    struct command *cmd = command_new();
+    char *block = calloc(1, 1 << 20);
+    struct file_write write = {.data = block, .size = 1 << 20};
+    uint64_t round;
+    int answer = FILE_READY;
+
+    command_remove(cmd, "f", false);
+    cr_assert_eq(fake_store_apply(store, cmd), 0);
+    for (int i = 0; i < 200 && answer == FILE_READY; i++, write.offset += write.size)
+        answer = file_write(handle, &write, &round);
+    cr_assert_eq(answer, KE_NO_SPACE);
+    cr_assert_leq(fs->budget.used, FILE_REMOVED_COST_MAX);
+    file_release(handle);
+    cr_assert_eq(fs->budget.used, 0);
+    free(block);
+}

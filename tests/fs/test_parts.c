@@ -1,0 +1,261 @@
+/* The small parts, each alone. */
+#include "fs/budget.h"
+#include "fs/errno.h"
+#include "fs/inode.h"
+#include "fs/lapsed.h"
+#include "fs/recent.h"
+#include "fs/reply.h"
+#include "raftstore/err.h"
+#include "raftstore/path.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- errno --- */
+
+Test(errno_of, every_code_has_a_number_of_its_meaning)
+{
+    cr_assert_eq(errno_of(0), 0);
+    for (int code = -1; code >= KE_CODE_MIN; code--)
+        cr_assert_gt(errno_of(code), 0);
+    cr_assert_eq(errno_of(KE_NOT_FOUND), ENOENT);
+    cr_assert_eq(errno_of(KE_EXISTS), EEXIST);
+    cr_assert_eq(errno_of(KE_NOT_EMPTY), ENOTEMPTY);
+    cr_assert_eq(errno_of(KE_TIMEOUT), ETIMEDOUT);
+    cr_assert_eq(errno_of(KE_STALE), ESTALE);
+    cr_assert_eq(errno_of(KE_CROSS), EXDEV);
+    cr_assert_eq(errno_of(KE_TOO_LARGE), EFBIG);
+    cr_assert_eq(errno_of(KE_NAME_TOO_LONG), ENAMETOOLONG);
+    cr_assert_eq(errno_of(KE_CODE_MIN - 1), EIO);
+}
+
+/* --- attributes --- */
+
+Test(reply, times_before_the_epoch_keep_their_nanoseconds_positive)
+{
+    const struct attr attr = {.type = FILE_REGULAR, .mtime_ns = -1, .size = 513, .mode = 0640};
+    struct stat st;
+
+    reply_fill_stat(&attr, 1, &st);
+    cr_assert_eq(st.st_mtim.tv_sec, -1);
+    cr_assert_eq(st.st_mtim.tv_nsec, 999999999);
+    cr_assert_eq(st.st_blocks, 2);
+    cr_assert_eq(st.st_mode, S_IFREG | 0640);
+}
+
+/* --- the inode table --- */
+
+static struct inode_table table;
+
+static void setup_table(void)
+{
+    inode_table_init(&table);
+}
+
+static void teardown_table(void)
+{
+    inode_table_release(&table);
+}
+
+TestSuite(inode, .init = setup_table, .fini = teardown_table);
+
+static void know(uint64_t id, enum file_type type, const char *path)
+{
+    struct inode *inode = inode_remember(&table, id, type, path);
+
+    inode_add_lookup(inode);
+    inode_unpin(inode);
+}
+
+static const char *path_of(uint64_t id)
+{
+    static char path[PATH_BYTES_MAX + 1];
+    struct inode *inode = inode_pin(&table, id);
+    bool present = inode != NULL && inode_path(inode, path);
+
+    inode_unpin(inode);
+    return present ? path : NULL;
+}
+
+Test(inode, one_lives_until_the_kernel_has_forgotten_all_its_lookups)
+{
+    know(5, FILE_REGULAR, "f");
+    know(5, FILE_REGULAR, "f");
+    inode_forget(&table, 5, 1);
+    cr_assert_not_null(path_of(5));
+    inode_forget(&table, 5, 1);
+    cr_assert_null(path_of(5));
+    inode_forget(&table, 5, 1);
+}
+
+Test(inode, a_pin_keeps_one_that_the_kernel_forgot)
+{
+    struct inode *inode = inode_remember(&table, 5, FILE_REGULAR, "f");
+
+    inode_add_lookup(inode);
+    inode_forget(&table, 5, 1);
+    cr_assert_str_eq(path_of(5), "f");
+    inode_unpin(inode);
+    cr_assert_null(path_of(5));
+}
+
+Test(inode, the_root_is_always_there)
+{
+    inode_forget(&table, ATTR_ROOT_ID, 7);
+    cr_assert_str_eq(path_of(ATTR_ROOT_ID), "");
+}
+
+Test(inode, a_rename_of_a_directory_moves_all_that_is_known_below)
+{
+    know(2, FILE_DIRECTORY, "d");
+    know(3, FILE_REGULAR, "d/f");
+    know(4, FILE_REGULAR, "d/e/g");
+    know(5, FILE_REGULAR, "dx");
+    inode_note_renamed(&table, 2, "d", "new/place");
+    cr_assert_str_eq(path_of(2), "new/place");
+    cr_assert_str_eq(path_of(3), "new/place/f");
+    cr_assert_str_eq(path_of(4), "new/place/e/g");
+    cr_assert_str_eq(path_of(5), "dx");
+    inode_note_renamed(&table, 99, "dx", "unknown");
+    cr_assert_str_eq(path_of(5), "dx");
+}
+
+Test(inode, a_removed_one_has_no_path_and_another_may_have_it)
+{
+    know(2, FILE_REGULAR, "f");
+    inode_note_removed(&table, 2);
+    know(3, FILE_REGULAR, "f");
+    cr_assert_null(path_of(2));
+    cr_assert_str_eq(path_of(3), "f");
+    inode_note_renamed(&table, 3, "f", "g");
+    cr_assert_null(path_of(2));
+}
+
+Test(inode, thousands_are_found_again)
+{
+    char path[32];
+
+    for (uint64_t id = 2; id < 5000; id++) {
+        snprintf(path, sizeof(path), "f%llu", (unsigned long long)id);
+        know(id, FILE_REGULAR, path);
+    }
+    for (uint64_t id = 2; id < 5000; id++) {
+        snprintf(path, sizeof(path), "f%llu", (unsigned long long)id);
+        cr_assert_str_eq(path_of(id), path);
+    }
+}
+
+/* --- recent versions --- */
+
+static struct view *view_of(uint64_t id, uint64_t version)
+{
+    const struct attr attr = {.type = FILE_REGULAR, .id = id, .version = version};
+
+    return view_new_unread(&attr);
+}
+
+Test(recent, the_latest_version_of_a_file_is_found)
+{
+    struct recent recent;
+
+    recent_init(&recent);
+    recent_add(&recent, view_of(5, 1));
+    recent_add(&recent, view_of(6, 2));
+    recent_add(&recent, view_of(5, 3));
+    struct view *view = recent_find(&recent, 5);
+    cr_assert_eq(view->attr.version, 3);
+    view_unref(view);
+    cr_assert_null(recent_find(&recent, 7));
+    for (uint64_t i = 0; i < RECENT_MAX; i++)
+        recent_add(&recent, view_of(100 + i, 4));
+    cr_assert_null(recent_find(&recent, 5));
+    recent_release(&recent);
+}
+
+Test(recent, what_is_too_old_is_not_found_and_let_go)
+{
+    struct recent recent;
+    struct view *old = view_of(5, 1);
+
+    recent_init(&recent);
+    old->taken_ns -= RECENT_AGE_NS + 1;
+    recent_add(&recent, old);
+    recent_add(&recent, view_of(6, 2));
+    cr_assert_null(recent_find(&recent, 5));
+    recent_expire(&recent, false);
+    cr_assert_null(recent.views[0]);
+    cr_assert_not_null(recent.views[1]);
+    recent_release(&recent);
+}
+
+/* --- lapsed lookups --- */
+
+Test(lapsed, a_lookup_that_timed_out_is_answered_for_once)
+{
+    struct lapsed lapsed;
+
+    lapsed_init(&lapsed);
+    lapsed_note(&lapsed, 1, "name", 77);
+    cr_assert_not(lapsed_take(&lapsed, 1, "other", 77));
+    cr_assert_not(lapsed_take(&lapsed, 2, "name", 77));
+    cr_assert_not(lapsed_take(&lapsed, 1, "name", 78));
+    cr_assert(lapsed_take(&lapsed, 1, "name", 77));
+    cr_assert_not(lapsed_take(&lapsed, 1, "name", 77));
+    lapsed_note(&lapsed, 1, "name", 77);
+    lapsed.names[1].at_ns -= LAPSED_AGE_NS;
+    cr_assert_not(lapsed_take(&lapsed, 1, "name", 77));
+    lapsed_release(&lapsed);
+}
+
+/* --- the budget --- */
+
+static int finished;
+
+static void note_finished(struct op *op, const struct op_result *result)
+{
+    (void)op;
+    cr_assert_eq(result->code, 0);
+    finished++;
+}
+
+Test(budget, who_finds_no_room_waits_only_while_something_is_published)
+{
+    struct budget budget;
+    uint64_t round;
+    struct op op;
+
+    budget_init(&budget);
+    budget_recharge(&budget, 0, BUDGET_BYTES_MAX - 10);
+    cr_assert_eq(budget_ask(&budget, 10, &round), BUDGET_ROOM);
+    cr_assert_eq(budget_ask(&budget, 11, &round), BUDGET_FULL);
+    budget_begin_publish(&budget);
+    cr_assert_eq(budget_ask(&budget, 11, &round), BUDGET_WAIT);
+    op_init(&op, 1000, note_finished, NULL);
+    budget_wait(&budget, round, &op);
+    cr_assert_eq(finished, 0);
+    budget_end_publish(&budget);
+    cr_assert_eq(finished, 1);
+    op_unref(&op);
+    /* The round is over: no wait any more. */
+    op_init(&op, 1000, note_finished, NULL);
+    budget_wait(&budget, round, &op);
+    cr_assert_eq(finished, 2);
+    op_unref(&op);
+    budget_recharge(&budget, BUDGET_BYTES_MAX - 10, 0);
+    budget_release(&budget);
+}
+
+Test(budget, the_data_of_waiting_writes_is_limited_too)
+{
+    struct budget budget;
+
+    budget_init(&budget);
+    cr_assert(budget_hold(&budget, BUDGET_WAITING_BYTES_MAX));
+    cr_assert_not(budget_hold(&budget, 1));
+    budget_unhold(&budget, BUDGET_WAITING_BYTES_MAX);
+    cr_assert(budget_hold(&budget, 1));
+    budget_unhold(&budget, 1);
+    budget_release(&budget);
+}
