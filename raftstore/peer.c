@@ -331,6 +331,23 @@ static void peer_append(struct peer *peer, struct raft_message *append, bool mus
     }
 }
 
+/* Gives the apply thread its part before anything else: somebody waits for that.
+ * Returns the part of the log write, or NULL. */
+static struct raft_message *peer_hand_out(struct peer *peer, const struct raft_ready *ready)
+{
+    struct raft_message *append = NULL;
+    for (size_t i = 0; i < ready->message_count; i++) {
+        struct raft_message *message = &ready->messages[i];
+        if (message->to == RAFT_APPLY_WORKER) {
+            apply_entries(peer->config.apply, message);
+        } else if (message->to == RAFT_APPEND_WORKER) {
+            assert(append == NULL);
+            append = message;
+        }
+    }
+    return append;
+}
+
 /* One Ready. False when there was nothing to do. */
 static bool peer_handle_ready(struct peer *peer)
 {
@@ -343,17 +360,11 @@ static bool peer_handle_ready(struct peer *peer)
         return false;
     peer_note_leader(peer, &ready);
     peer_answer_reads(peer, &ready);
-    struct raft_message *append = NULL;
+    struct raft_message *append = peer_hand_out(peer, &ready);
     for (size_t i = 0; i < ready.message_count; i++) {
         struct raft_message *message = &ready.messages[i];
-        if (message->type == RAFT_MESSAGE_STORAGE_APPEND) {
-            assert(append == NULL);
-            append = message;
-        } else if (message->type == RAFT_MESSAGE_STORAGE_APPLY) {
-            apply_entries(peer->config.apply, message);
-        } else if (!holdback_keep(&peer->holdback, message)) {
+        if (!raft_is_worker(message->to) && !holdback_keep(&peer->holdback, message))
             peer_send(peer, message);
-        }
     }
     if (append != NULL)
         peer_append(peer, append, ready.must_sync);

@@ -336,5 +336,8 @@ void store_status(struct store *store, struct store_status *ret_status)
     if (store->apply != NULL) {
         ret_status->applied_index = apply_index(store->apply);
         ret_status->revision = apply_revision(store->apply);
+        /* The rest is up to a tick older. */
+        if (ret_status->commit_index < ret_status->applied_index)
+            ret_status->commit_index = ret_status->applied_index;
     }
 }
