@@ -61,6 +61,7 @@ static struct layer_append *add_append(struct layer *layer, struct dirty_owner *
         layer->appends =
             mem_realloc(layer->appends, layer->append_capacity * sizeof(*layer->appends));
     }
+    assert(layer->appends != NULL);
     struct layer_append *append = &layer->appends[layer->append_count++];
     *append = (struct layer_append){.owner = owner};
     charge_append(layer, owner, DIRTY_EXTENT_COST);
@@ -70,6 +71,7 @@ static struct layer_append *add_append(struct layer *layer, struct dirty_owner *
 static void grow_append(struct layer *layer, struct layer_append *append, const void *data,
                         size_t size)
 {
+    assert(size > 0);
     if (append->size + size > append->capacity) {
         size_t needed = append->size + size;
         append->capacity = append->capacity * 2 > needed ? append->capacity * 2 : needed;

@@ -29,9 +29,9 @@ static void decode_octal(char *text)
     char *out = text;
 
     for (const char *in = text; *in != '\0'; out++) {
-        unsigned byte;
-        if (in[0] == '\\' && sscanf(in + 1, "%3o", &byte) == 1) {
-            *out = (char)byte;
+        size_t digits = in[0] == '\\' ? strspn(in + 1, "01234567") : 0;
+        if (digits >= 3) {
+            *out = (char)((in[1] - '0') * 64 + (in[2] - '0') * 8 + (in[3] - '0'));
             in += 4;
         } else {
             *out = *in++;

@@ -3,7 +3,7 @@
 #include "fs/init_flags.h"
 
 /* What is missing is answered by the kernel: locks are local to the node, and
- * extended attributes, fallocate and copy_file_range are not supported. */
+ * extended attributes and fallocate are not supported. */
 const struct fuse_lowlevel_ops ops_table = {
     .init = init_flags_want,
     .lookup = ops_lookup,
@@ -25,6 +25,7 @@ const struct fuse_lowlevel_ops ops_table = {
     .write = ops_write,
     .flush = ops_flush,
     .fsync = ops_fsync,
+    .copy_file_range = ops_copy_file_range,
     .release = ops_release,
     .opendir = ops_opendir,
     .readdir = ops_readdir,

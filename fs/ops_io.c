@@ -6,8 +6,12 @@
 #include "fs/request.h"
 #include "raftstore/memory.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+
+/* As much as one write(2) of the kernel brings. */
+#define COPY_BLOCK_MAX (1u << 20)
 
 static struct handle *handle_of(const struct fuse_file_info *fi)
 {
@@ -42,8 +46,10 @@ struct io_request {
     struct handle *handle; /* stays open: the kernel waits for the answer */
     struct inode *inode;   /* pinned */
     struct file_write write;
-    void *data; /* of a write that waits; held in the budget */
-    size_t written;
+    void *data;    /* own copy of what is written, or NULL */
+    size_t held;   /* its size, as the budget knows it */
+    bool is_write; /* the answer is a number of bytes */
+    bool is_written;
     bool publishes; /* after the write: the file was opened with O_SYNC */
     struct file_publish publish;
 };
@@ -53,8 +59,7 @@ static void io_free(struct request *request)
     struct io_request *io = (struct io_request *)request;
 
     inode_unpin(io->inode);
-    if (io->data != NULL)
-        budget_unhold(&request->fs->budget, io->write.size);
+    budget_unhold(&request->fs->budget, io->held);
     free(io->data);
     free(io);
 }
@@ -74,10 +79,11 @@ static struct io_request *io_start(fuse_req_t req, struct handle *handle)
 /* For a write that waits: its data is libfuse's and goes with the handler. */
 static bool keep_data(struct io_request *io)
 {
-    if (io->data != NULL || io->written > 0 || io->write.size == 0)
+    if (!io->is_write || io->is_written || io->data != NULL)
         return true;
     if (!budget_hold(&io->request.fs->budget, io->write.size))
         return false;
+    io->held = io->write.size;
     io->data = mem_dup(io->write.data, io->write.size);
     io->write.data = io->data;
     return true;
@@ -110,8 +116,8 @@ static void io_wait(struct io_request *io, int answer, uint64_t round, request_s
 
 static void io_done(struct io_request *io)
 {
-    if (io->written > 0)
-        fuse_reply_write(io->request.req, io->written);
+    if (io->is_write)
+        fuse_reply_write(io->request.req, io->write.size);
     else
         fuse_reply_err(io->request.req, 0);
     request_end(&io->request);
@@ -149,7 +155,7 @@ static void write_step(struct request *request, const struct op_result *result)
         io_wait(io, answer, round, write_step);
         return;
     }
-    io->written = io->write.size;
+    io->is_written = true;
     if (io->publishes)
         publish_step(request, result);
     else
@@ -173,6 +179,46 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
         .writer = fi->writepage ? 0 : fi->lock_owner,
         .deadline_ns = io->request.deadline_ns,
     };
+    io->is_write = true;
+    write_step(&io->request, &begin);
+}
+
+/* What the kernel would do by reading through its page cache, with the version
+ * that the source was opened at. One block a call: the kernel asks on. */
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+                         struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+                         struct fuse_file_info *fi_out, size_t size, int flags)
+{
+    const struct op_result begin = {0};
+    size_t got = 0;
+
+    (void)flags;
+    if (control_owns(ino_in) || control_owns(ino_out)) {
+        fuse_reply_err(req, EOPNOTSUPP);
+        return;
+    }
+    struct io_request *io = io_start(req, handle_of(fi_out));
+    size = size < COPY_BLOCK_MAX ? size : COPY_BLOCK_MAX;
+    if (!budget_hold(&io->request.fs->budget, size)) {
+        request_fail(&io->request, KE_BUSY);
+        return;
+    }
+    io->data = mem_alloc(size);
+    io->held = size;
+    int code = file_read(handle_of(fi_in), (uint64_t)off_in, io->data, size,
+                         (uint32_t)fuse_req_ctx(req)->pid, &got);
+    if (code != 0) {
+        request_fail(&io->request, code);
+        return;
+    }
+    io->write = (struct file_write){
+        .clear_suid = fuse_req_ctx(req)->uid != 0,
+        .offset = (uint64_t)off_out,
+        .data = io->data,
+        .size = got,
+        .deadline_ns = io->request.deadline_ns,
+    };
+    io->is_write = true;
     write_step(&io->request, &begin);
 }
 

@@ -94,8 +94,8 @@ static void open_step(struct request *request, const struct op_result *result)
 {
     struct open_request *open = (struct open_request *)request;
     int code = result->code;
-    struct handle *handle;
-    uint64_t round;
+    struct handle *handle = NULL;
+    uint64_t round = 0;
 
     if (open->opening.since_ns == 0)
         open->opening.since_ns = clock_ns();

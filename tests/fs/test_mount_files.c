@@ -499,6 +499,32 @@ Test(mount_files, a_file_cannot_grow_past_the_largest)
     cr_assert(remote_is(&m, "f", ""));
 }
 
+Test(mount_files, copy_file_range_copies_the_version_that_was_opened)
+{
+    char *a = large_text('a');
+    char *b = large_text('b');
+
+    remote_put(&m, "from", a, LARGE);
+    int from = open(mounted_path(&m, "from"), O_RDONLY);
+    int to = open(mounted_path(&m, "to"), O_CREAT | O_WRONLY, 0644);
+    char first;
+    cr_assert_eq(pread(from, &first, 1, 0), 1);
+    remote_put(&m, "from", b, LARGE);
+    assert_content("from", b);
+    size_t copied = 0;
+    ssize_t part;
+    while ((part = copy_file_range(from, NULL, to, NULL, LARGE, 0)) > 0)
+        copied += (size_t)part;
+    cr_assert_eq(part, 0, "%s", strerror(errno));
+    cr_assert_eq(copied, LARGE);
+    cr_assert(remote_is(&m, "to", ""));
+    cr_assert_eq(close(to), 0);
+    cr_assert(remote_is(&m, "to", a));
+    close(from);
+    free(a);
+    free(b);
+}
+
 /* --- failures --- */
 
 Test(mount_files, a_refused_publish_is_the_error_of_close_and_changes_nothing)
