@@ -125,11 +125,12 @@ create_exclusively() {
   race create_exclusively
 }
 
+# make_tree DIR FILES: in each of 20 directories.
 make_tree() {
-  local d
+  local d f
   for ((d = 0; d < 20; d++)); do
     mkdir -p "$1/dir-$d/deep/er"
-    for ((f = 0; f < 100; f++)); do
+    for ((f = 0; f < $2; f++)); do
       echo "file $f of $d" >"$1/dir-$d/$([[ $((f % 3)) -eq 0 ]] && echo deep/er/)file-$f"
     done
   done
@@ -139,7 +140,7 @@ make_tree() {
 }
 
 @test "a tree of 2,000 files copied on one mount is the same on another" {
-  make_tree "$BATS_TEST_TMPDIR/tree"
+  make_tree "$BATS_TEST_TMPDIR/tree" 100
   cp -r "$BATS_TEST_TMPDIR/tree" "$(on 1)"
   diff -r --no-dereference "$BATS_TEST_TMPDIR/tree" "$(on 2 tree)"
   [[ $(find "$(on 3 tree)" -type f | wc -l) -eq 2000 ]]
@@ -148,7 +149,7 @@ make_tree() {
 }
 
 @test "tar packs and unpacks on the mounts, with modes, times and links" {
-  make_tree "$BATS_TEST_TMPDIR/tree"
+  make_tree "$BATS_TEST_TMPDIR/tree" 100
   tar -C "$BATS_TEST_TMPDIR" -cf "$(on 1 tree.tar)" tree
   cmp "$(on 2 tree.tar)" <(cat "$(on 3 tree.tar)")
   tar -C "$(on 2)" -xpf "$(on 3 tree.tar)"
@@ -188,7 +189,7 @@ make_tree() {
 @test "git works on one mount and git fsck agrees on another" {
   local git=(git -c user.name=t -c user.email=t@example.org -c safe.directory='*' -C)
   "${git[@]}" "$(on 1)" init -q -b main repo
-  make_tree "$(on 1 repo)/tree"
+  make_tree "$(on 1 repo)/tree" 10
   "${git[@]}" "$(on 1 repo)" add .
   "${git[@]}" "$(on 1 repo)" commit -q -m first
   "${git[@]}" "$(on 2 repo)" fsck --full --strict
