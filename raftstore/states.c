@@ -49,6 +49,7 @@ int raft_local_state_load(struct engine *raft, uint64_t region_id,
                        &message, e);
     if (rc != 0)
         return rc;
+    assert(message != NULL);
     RaftServerpb__RaftLocalState *row = (RaftServerpb__RaftLocalState *)message;
     *ret_state = (struct raft_local_state){
         .last_index = row->last_index,
@@ -90,6 +91,7 @@ int apply_state_load(struct engine *kv, uint64_t region_id, struct apply_state *
         state_get(kv, CF_META, &key, &raft_serverpb__raft_apply_state__descriptor, &message, e);
     if (rc != 0)
         return rc;
+    assert(message != NULL);
     RaftServerpb__RaftApplyState *row = (RaftServerpb__RaftApplyState *)message;
     *ret_state = (struct apply_state){
         .applied_index = row->applied_index,
@@ -146,6 +148,7 @@ int region_load(struct engine *kv, uint64_t region_id, struct region *ret_region
         state_get(kv, CF_META, &key, &raft_serverpb__region_local_state__descriptor, &message, e);
     if (rc != 0)
         return rc;
+    assert(message != NULL);
     RaftServerpb__RegionLocalState *row = (RaftServerpb__RegionLocalState *)message;
     rc = region_from_row(row->region, ret_region, e);
     protobuf_c_message_free_unpacked(message, NULL);
@@ -196,6 +199,7 @@ int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct er
     int rc = state_get(kv, CF_META, &key, &raft_serverpb__store_ident__descriptor, &message, e);
     if (rc != 0)
         return rc;
+    assert(message != NULL);
     RaftServerpb__StoreIdent *row = (RaftServerpb__StoreIdent *)message;
     *ret_ident = (struct store_ident){
         .cluster_id = row->cluster_id,
