@@ -126,10 +126,12 @@ cluster_kill() {
   cluster_await "$cluster_stop_s" cluster_is_down "$1"
 }
 
-# cluster_ask_to_stop I: in good order, also when it is paused.
+# cluster_ask_to_stop I: in good order, also when it is paused. Not the other way
+# round: a CONT can meet the end of the process, where the leak checker of a
+# sanitizer build stops all threads, and undo that for one of them.
 cluster_ask_to_stop() {
-  cluster_signal TERM "$1"
   cluster_signal CONT "$1"
+  cluster_signal TERM "$1"
 }
 
 # cluster_await_stop I: after it was asked to; by force when it takes too long.

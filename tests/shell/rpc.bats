@@ -121,7 +121,7 @@ answered() {
   run grpc /tinykvpb.TinyKv/Raft /dev/null 'keelfs-cluster-id: 12345' 'keelfs-store-id: 2' \
     'keelfs-to-store-id: 1'
   not answered 0
-  grep -q '^grpc-message: wrong cluster id 12345' <<<"$output"
+  grep -q '^grpc-message: wrong cluster id 0000000000003039' <<<"$output"
   run grpc /tinykvpb.TinyKv/Raft /dev/null
   not answered 0
   grep -q '^grpc-message: ' <<<"$output"
