@@ -164,3 +164,86 @@ Test(file, a_removed_file_holds_a_bounded_amount_of_memory)
     cr_assert_eq(fs->budget.used, 0);
     free(block);
 }
+
+/* --- looks while a publish is under way --- */
+
+static void publish_held(struct handle *handle, struct file_publish *publish)
+{
+    uint64_t round;
+
+    *publish = (struct file_publish){.deadline_ns = clock_ns() + 10000000000ull};
+    fake_store_hold_proposals(store);
+    cr_assert_eq(file_publish(handle, publish, &round), FILE_WAIT);
+    fake_store_await_held(store, 1);
+}
+
+static void append_elsewhere(const char *name, const char *bytes)
+{
+    struct look look = look_at(name);
+    struct command *cmd = command_new();
+    const struct command_write write = {
+        .path = name,
+        .id = look.attr.id,
+        .append = bytes,
+        .append_size = strlen(bytes),
+    };
+
+    look_release(&look);
+    command_write(cmd, &write);
+    cr_assert_eq(fake_store_apply(store, cmd), 0);
+}
+
+static void write_text(struct handle *handle, const char *bytes)
+{
+    const struct file_write write = {.append = true, .data = bytes, .size = strlen(bytes)};
+    uint64_t round;
+
+    cr_assert_eq(file_write(handle, &write, &round), FILE_READY);
+}
+
+/* The version that was found may have what is in flight already. */
+Test(file, a_new_version_is_not_shown_before_the_publish_under_way_has_ended)
+{
+    put("f", 'a', 3);
+    struct handle *handle = open_file("f", O_RDWR);
+    struct file_publish publish;
+    struct look look = look_at("f");
+    struct attr attr;
+    uint64_t round;
+
+    write_text(handle, "xy");
+    publish_held(handle, &publish);
+    cr_assert_eq(file_show(handle->inode, &look, 0, &attr, &round), FILE_READY);
+    cr_assert_eq(attr.size, 5);
+    look_release(&look);
+    append_elsewhere("f", "1234");
+    look = look_at("f");
+    cr_assert_eq(file_show(handle->inode, &look, 0, &attr, &round), FILE_WAIT);
+    fake_store_release(store);
+    fs_wait_for_work(fs);
+    cr_assert_eq(file_show(handle->inode, &look, 0, &attr, &round), FILE_READY);
+    cr_assert_eq(attr.size, 9);
+    look_release(&look);
+    cr_assert_eq(file_publish(handle, &publish, &round), FILE_READY);
+    file_release(handle);
+}
+
+/* --- paths that the table has and the store has not --- */
+
+Test(file, a_child_is_looked_for_only_in_the_directory_that_is_meant)
+{
+    struct resolved resolved;
+
+    put("d/f", 'x', 1);
+    struct look look = look_at("d");
+    struct inode *other = inode_remember(&fs->inodes, look.attr.id + 1000, FILE_DIRECTORY, "d");
+    struct inode *same = inode_remember(&fs->inodes, look.attr.id, FILE_DIRECTORY, "d");
+    look_release(&look);
+    cr_assert_eq(resolve_child(fs, other, "f", 1, &resolved), KE_STALE);
+    cr_assert_eq(resolve_inode(fs, other, 1, &resolved), KE_STALE);
+    cr_assert_eq(resolve_child(fs, same, "g", 1, &resolved), KE_NOT_FOUND);
+    cr_assert_eq(resolve_child(fs, same, "f", 1, &resolved), 0);
+    look_release(&resolved.look);
+    inode_unpin(other);
+    inode_unpin(same);
+}

@@ -270,6 +270,23 @@ Test(mount_files, a_close_ends_when_others_overwrote_what_it_waits_to_publish)
     cr_assert(remote_is(&m, "f", "aA"));
 }
 
+Test(mount_files, what_no_close_came_for_is_published_when_the_last_user_is_gone)
+{
+    cr_assert_eq(mounted_write(&m, "f", O_CREAT, "0123456789"), 0);
+    int fd = open(mounted_path(&m, "f"), O_RDWR);
+    char *map = mmap(NULL, 10, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (map == MAP_FAILED && errno == ENODEV)
+        cr_skip_test("this kernel maps no file that is opened for direct I/O");
+    cr_assert_eq(close(fd), 0);
+    size_t before = fake_store_applied(m.store);
+    memcpy(map, "abc", 3);
+    cr_assert_eq(munmap(map, 10), 0);
+    while (fake_store_applied(m.store) == before)
+        sched_yield();
+    cr_assert(remote_is(&m, "f", "abc3456789"));
+}
+
 /* --- versions --- */
 
 /* Larger than what a view reads at once. */
@@ -332,6 +349,16 @@ Test(mount_files, fstat_does_not_move_a_reader_in_the_middle)
     remote_put(&m, "f", "bbbb", 4);
     cr_assert_eq(fstat(fd, &st), 0);
     assert_reads(fd, 2, "aa");
+    close(fd);
+}
+
+Test(mount_files, a_reader_follows_what_is_written_here)
+{
+    cr_assert_eq(mounted_write(&m, "f", O_CREAT, "one"), 0);
+    int fd = open(mounted_path(&m, "f"), O_RDONLY);
+    assert_reads(fd, 0, "one");
+    cr_assert_eq(mounted_write(&m, "f", O_TRUNC, "three"), 0);
+    assert_reads(fd, 0, "three");
     close(fd);
 }
 
