@@ -272,13 +272,13 @@ void fake_store_release(struct store *store)
     set_hold(store, false, false);
 }
 
-/* Under the lock. Those that ended meanwhile count too. */
+/* Under the lock. */
 static size_t count_held(const struct store *store)
 {
     size_t count = 0;
 
     for (const struct fake_item *item = store->first; item != NULL; item = item->next)
-        count += is_held(store, item) ? 1 : 0;
+        count += is_held(store, item) && !op_is_claimed(item->op) ? 1 : 0;
     return count;
 }
 

@@ -325,6 +325,31 @@ Test(mount_names, seekdir_goes_back_to_what_telldir_said)
     closedir(dir);
 }
 
+static void *look_up(void *arg)
+{
+    struct stat st;
+
+    stat(arg, &st);
+    return NULL;
+}
+
+Test(mount_names, lookups_in_one_directory_go_on_side_by_side)
+{
+    char paths[2][256];
+    pthread_t threads[2];
+
+    fake_store_set_leader(m.store, 0); /* so that the root is answered for here */
+    fake_store_hold(m.store);
+    for (int i = 0; i < 2; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "%s/name%d", m.mountpoint, i);
+        pthread_create(&threads[i], NULL, look_up, paths[i]);
+    }
+    fake_store_await_held(m.store, 2);
+    fake_store_release(m.store);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+}
+
 /* --- attributes --- */
 
 Test(mount_names, attributes_are_what_was_set)
