@@ -1,20 +1,11 @@
 #include "raftstore/service_status.h"
 
+#include "raftstore/service_text.h"
 #include "raftstore/store.h"
 
 #include "keelfspb.pb-c.h"
 
 #include <string.h>
-
-/* The generated structs have no const; packing does not write. */
-static char *text_of(const char *text)
-{
-    union {
-        const char *in;
-        char *out;
-    } pointer = {.in = text};
-    return pointer.out;
-}
 
 static void describe_member(const struct store_status *status, size_t i,
                             Keelfspb__MemberStatus *member)
@@ -22,12 +13,17 @@ static void describe_member(const struct store_status *status, size_t i,
     const struct store_member_status *from = &status->members[i];
     keelfspb__member_status__init(member);
     member->store_id = from->member.id;
-    member->name = text_of(from->member.name);
-    member->address = text_of(from->member.address);
+    member->name = service_text(from->member.name);
+    member->address = service_text(from->member.address);
     member->is_self = from->member.id == status->store_id;
     member->is_leader = from->is_leader;
     member->match_index = from->match_index;
     member->active = from->active;
+    member->role = from->role;
+    member->progress = service_text(from->progress != NULL ? from->progress : "");
+    member->promote = from->member.promote;
+    member->replaces = from->member.replaces;
+    member->data_id = from->member.data_id;
 }
 
 static void status_serve(struct rpc_call *call)
@@ -46,7 +42,7 @@ static void status_serve(struct rpc_call *call)
     response.store_id = status.store_id;
     response.region_id = status.region_id;
     response.name = status.name;
-    response.role = text_of(status.role);
+    response.role = service_text(status.role);
     response.leader_id = status.leader_id;
     response.term = status.term;
     response.commit_index = status.commit_index;
@@ -56,7 +52,7 @@ static void status_serve(struct rpc_call *call)
     response.revision = status.revision;
     response.n_members = status.member_count;
     response.members = list;
-    response.version = text_of(KEELFS_VERSION);
+    response.version = service_text(KEELFS_VERSION);
     rpc_call_reply(call, &response.base);
 }
 
