@@ -28,6 +28,9 @@ struct session_table {
     struct session *sessions; /* in no order: one a member, so few */
     size_t count;
     size_t room;
+    /* Stores whose rows the next save deletes; each once. */
+    uint64_t *forgotten;
+    size_t forgotten_count;
 };
 
 static struct session *find(const struct session_table *table, uint64_t store_id)
@@ -137,6 +140,7 @@ void session_table_free(struct session_table *table)
         free(table->sessions[i].results);
     }
     free(table->sessions);
+    free(table->forgotten);
     free(table);
 }
 
@@ -160,6 +164,13 @@ static void save_row(const struct session *session, struct bytes key, struct eng
 
 void session_table_save(struct session_table *table, struct engine *kv, struct engine_batch *batch)
 {
+    /* First: a store that was forgotten may have a session again. */
+    for (size_t i = 0; i < table->forgotten_count; i++) {
+        struct key key = key_session(table->region_id, table->forgotten[i]);
+
+        engine_batch_delete(batch, kv, CF_META, key_bytes(&key));
+    }
+    table->forgotten_count = 0;
     for (size_t i = 0; i < table->count; i++) {
         struct session *session = &table->sessions[i];
 
@@ -243,4 +254,45 @@ void session_record(struct session_table *table, uint64_t store_id, uint64_t seq
     grow_results(session, slot + 1);
     session->results[slot] = (uint8_t)(1 - code);
     session->changed = true;
+}
+
+bool session_result(const struct session_table *table, uint64_t store_id, uint64_t incarnation,
+                    uint64_t seq, int *ret_code)
+{
+    const struct session *session = find(table, store_id);
+
+    if (session == NULL || session->incarnation != incarnation || seq < session->floor ||
+        seq - session->floor >= session->result_count) {
+        return false;
+    }
+    seq -= session->floor;
+    if (session->results[seq] == RESULT_NONE) {
+        return false;
+    }
+    *ret_code = 1 - (int)session->results[seq];
+    return true;
+}
+
+static void remember_forgotten(struct session_table *table, uint64_t store_id)
+{
+    for (size_t i = 0; i < table->forgotten_count; i++) {
+        if (table->forgotten[i] == store_id) {
+            return;
+        }
+    }
+    table->forgotten =
+        mem_realloc(table->forgotten, (table->forgotten_count + 1) * sizeof table->forgotten[0]);
+    table->forgotten[table->forgotten_count++] = store_id;
+}
+
+void session_forget(struct session_table *table, uint64_t store_id)
+{
+    struct session *session = find(table, store_id);
+
+    if (session == NULL) {
+        return;
+    }
+    free(session->results);
+    *session = table->sessions[--table->count];
+    remember_forgotten(table, store_id);
 }

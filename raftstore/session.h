@@ -39,6 +39,13 @@ bool session_admits(const struct session_table *table, uint64_t store_id, uint64
 /* Notes that `seq` is applied with `code`. */
 void session_record(struct session_table *table, uint64_t store_id, uint64_t seq, int code);
 
+/* The result of `seq` of that session, or false when it is not recorded. */
+bool session_result(const struct session_table *table, uint64_t store_id, uint64_t incarnation,
+                    uint64_t seq, int *ret_code);
+
+/* The store is no member any more: its session goes, with its row. */
+void session_forget(struct session_table *table, uint64_t store_id);
+
 /* Puts the rows of sessions that changed since the last call into `batch`. */
 void session_table_save(struct session_table *table, struct engine *kv, struct engine_batch *batch);
 

@@ -2,8 +2,8 @@
 
 #include "raftstore/keys.h"
 #include "raftstore/memory.h"
+#include "raftstore/region_pb.h"
 
-#include "metapb.pb-c.h"
 #include "raft_serverpb.pb-c.h"
 
 #include <assert.h>
@@ -123,24 +123,52 @@ void apply_state_save(struct engine *kv, struct engine_batch *batch, uint64_t re
 
 /* --- RegionLocalState --- */
 
-static int region_from_row(const Metapb__Region *row, struct region *ret_region, struct err *e)
+static int applying_from_row(const RaftServerpb__ApplyingSnapshot *row,
+                             struct applying *ret_applying, struct err *e)
 {
-    if (row == NULL || row->n_peers == 0 || row->n_peers > STORE_MEMBERS_MAX)
-        return err_set(e, KE_CORRUPT, "RegionLocalState names no or too many peers");
-    *ret_region = (struct region){.id = row->id, .peer_count = row->n_peers};
-    if (row->region_epoch != NULL) {
-        ret_region->conf_ver = row->region_epoch->conf_ver;
-        ret_region->version = row->region_epoch->version;
-    }
-    for (size_t i = 0; i < row->n_peers; i++)
-        ret_region->peers[i] = (struct region_peer){
-            .peer_id = row->peers[i]->id,
-            .store_id = row->peers[i]->store_id,
-        };
+    if (row == NULL || row->index == 0)
+        return err_set(e, KE_CORRUPT, "RegionLocalState does not say which snapshot is applied");
+    *ret_applying = (struct applying){
+        .index = row->index,
+        .term = row->term,
+        .data = mem_dup(row->data.data, row->data.len),
+        .size = row->data.len,
+    };
     return 0;
 }
 
-int region_load(struct engine *kv, uint64_t region_id, struct region *ret_region, struct err *e)
+static int region_from_row(const RaftServerpb__RegionLocalState *row, enum peer_state *ret_state,
+                           struct region *ret_region, struct applying *ret_applying, struct err *e)
+{
+    struct region region;
+    if (!region_pb_parse(row->region, &region))
+        return err_set(e, KE_CORRUPT, "RegionLocalState describes no valid region");
+    enum peer_state state;
+    switch (row->state) {
+    case RAFT_SERVERPB__PEER_STATE__Normal:
+        state = PEER_NORMAL;
+        break;
+    case RAFT_SERVERPB__PEER_STATE__Applying:
+        state = PEER_APPLYING;
+        break;
+    case RAFT_SERVERPB__PEER_STATE__Tombstone:
+        state = PEER_TOMBSTONE;
+        break;
+    default:
+        return err_set(e, KE_CORRUPT, "RegionLocalState has an unknown state, %d", (int)row->state);
+    }
+    if (state == PEER_APPLYING) {
+        int rc = applying_from_row(row->applying, ret_applying, e);
+        if (rc != 0)
+            return rc;
+    }
+    *ret_state = state;
+    *ret_region = region;
+    return 0;
+}
+
+int region_load(struct engine *kv, uint64_t region_id, enum peer_state *ret_state,
+                struct region *ret_region, struct applying *ret_applying, struct err *e)
 {
     struct key key = key_region_state(region_id);
     ProtobufCMessage *message = NULL;
@@ -150,33 +178,34 @@ int region_load(struct engine *kv, uint64_t region_id, struct region *ret_region
         return rc;
     assert(message != NULL);
     RaftServerpb__RegionLocalState *row = (RaftServerpb__RegionLocalState *)message;
-    rc = region_from_row(row->region, ret_region, e);
+    rc = region_from_row(row, ret_state, ret_region, ret_applying, e);
     protobuf_c_message_free_unpacked(message, NULL);
     return rc;
 }
 
-void region_save(struct engine *kv, struct engine_batch *batch, const struct region *region)
+static const RaftServerpb__PeerState state_numbers[] = {
+    [PEER_NORMAL] = RAFT_SERVERPB__PEER_STATE__Normal,
+    [PEER_APPLYING] = RAFT_SERVERPB__PEER_STATE__Applying,
+    [PEER_TOMBSTONE] = RAFT_SERVERPB__PEER_STATE__Tombstone,
+};
+
+void region_save(struct engine *kv, struct engine_batch *batch, enum peer_state state,
+                 const struct region *region, const struct applying *applying)
 {
-    assert(region->peer_count <= STORE_MEMBERS_MAX);
-    Metapb__Peer peers[STORE_MEMBERS_MAX];
-    Metapb__Peer *peer_pointers[STORE_MEMBERS_MAX];
-    for (size_t i = 0; i < region->peer_count; i++) {
-        metapb__peer__init(&peers[i]);
-        peers[i].id = region->peers[i].peer_id;
-        peers[i].store_id = region->peers[i].store_id;
-        peer_pointers[i] = &peers[i];
-    }
-    Metapb__RegionEpoch epoch = METAPB__REGION_EPOCH__INIT;
-    epoch.conf_ver = region->conf_ver;
-    epoch.version = region->version;
-    Metapb__Region meta = METAPB__REGION__INIT;
-    meta.id = region->id;
-    meta.region_epoch = &epoch;
-    meta.n_peers = region->peer_count;
-    meta.peers = peer_pointers;
+    assert((state == PEER_APPLYING) == (applying != NULL));
+    struct region_pb pb;
+    region_pb_fill(&pb, region);
     RaftServerpb__RegionLocalState row = RAFT_SERVERPB__REGION_LOCAL_STATE__INIT;
-    row.state = RAFT_SERVERPB__PEER_STATE__Normal;
-    row.region = &meta;
+    row.state = state_numbers[state];
+    row.region = &pb.message;
+    RaftServerpb__ApplyingSnapshot snapshot = RAFT_SERVERPB__APPLYING_SNAPSHOT__INIT;
+    if (applying != NULL) {
+        snapshot.index = applying->index;
+        snapshot.term = applying->term;
+        snapshot.data.data = applying->data;
+        snapshot.data.len = applying->size;
+        row.applying = &snapshot;
+    }
     struct key key = key_region_state(region->id);
     state_put(kv, batch, CF_META, &key, &row.base);
 }
@@ -205,6 +234,7 @@ int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct er
         .cluster_id = row->cluster_id,
         .store_id = row->store_id,
         .incarnation = row->incarnation,
+        .data_id = row->data_id,
     };
     snprintf(ret_ident->name, sizeof(ret_ident->name), "%s", row->name);
     protobuf_c_message_free_unpacked(message, NULL);
@@ -218,6 +248,7 @@ void store_ident_save(struct engine *kv, struct engine_batch *batch,
     row.cluster_id = ident->cluster_id;
     row.store_id = ident->store_id;
     row.incarnation = ident->incarnation;
+    row.data_id = ident->data_id;
     row.name = (char *)ident->name;
     struct key key = key_store_ident();
     state_put(kv, batch, CF_META, &key, &row.base);
@@ -230,11 +261,9 @@ static int member_from_row(struct bytes value, struct store_member *ret_member, 
     Metapb__Store *row = metapb__store__unpack(NULL, value.size, value.data);
     if (row == NULL)
         return err_set(e, KE_CORRUPT, "the list of members is damaged");
-    *ret_member = (struct store_member){.id = row->id};
-    snprintf(ret_member->name, sizeof(ret_member->name), "%s", row->name);
-    snprintf(ret_member->address, sizeof(ret_member->address), "%s", row->address);
+    bool parsed = member_pb_parse(row, ret_member);
     metapb__store__free_unpacked(row, NULL);
-    return 0;
+    return parsed ? 0 : err_set(e, KE_CORRUPT, "the list of members is damaged");
 }
 
 int members_load(struct engine *kv, struct store_member *members, size_t *ret_count, struct err *e)
@@ -263,11 +292,8 @@ int members_load(struct engine *kv, struct store_member *members, size_t *ret_co
 
 void member_save(struct engine *kv, struct engine_batch *batch, const struct store_member *member)
 {
-    Metapb__Store row = METAPB__STORE__INIT;
-    row.id = member->id;
-    row.state = METAPB__STORE_STATE__Up;
-    row.name = (char *)member->name;
-    row.address = (char *)member->address;
+    Metapb__Store row;
+    member_pb_fill(&row, member);
     struct key key = key_member(member->id);
     state_put(kv, batch, CF_META, &key, &row.base);
 }

@@ -42,19 +42,35 @@ int apply_state_load(struct engine *kv, uint64_t region_id, struct apply_state *
 void apply_state_save(struct engine *kv, struct engine_batch *batch, uint64_t region_id,
                       const struct apply_state *state);
 
-/* RegionLocalState of a peer in state Normal, instance kv. */
+/* RegionLocalState, instance kv. A region without peers belongs to a store that has
+ * joined and waits for its first snapshot. */
+enum peer_state { PEER_NORMAL, PEER_APPLYING, PEER_TOMBSTONE };
 struct region {
     uint64_t id;
     uint64_t conf_ver;
     uint64_t version;
+    bool auto_leave;
+    uint64_t next_store_id; /* smaller ones that are no members have been removed */
     size_t peer_count;
     struct region_peer {
         uint64_t peer_id;
         uint64_t store_id;
+        uint32_t role; /* MEMBER_* bits */
     } peers[STORE_MEMBERS_MAX];
 };
-int region_load(struct engine *kv, uint64_t region_id, struct region *ret_region, struct err *e);
-void region_save(struct engine *kv, struct engine_batch *batch, const struct region *region);
+/* A snapshot that is being applied: the fields of its struct raft_snapshot. */
+struct applying {
+    uint64_t index;
+    uint64_t term;
+    uint8_t *data; /* malloc'ed */
+    size_t size;
+};
+/* `*ret_applying` is filled in state PEER_APPLYING only. */
+int region_load(struct engine *kv, uint64_t region_id, enum peer_state *ret_state,
+                struct region *ret_region, struct applying *ret_applying, struct err *e);
+/* `applying`: in state PEER_APPLYING only, else NULL. */
+void region_save(struct engine *kv, struct engine_batch *batch, enum peer_state state,
+                 const struct region *region, const struct applying *applying);
 const struct region_peer *region_find_peer(const struct region *region, uint64_t peer_id);
 
 /* StoreIdent, instance kv: who the data directory belongs to. */
@@ -62,6 +78,7 @@ struct store_ident {
     uint64_t cluster_id;
     uint64_t store_id;
     uint64_t incarnation; /* of the last start: grows, and never comes twice */
+    uint64_t data_id;     /* of the data directory: random, never 0 */
     char name[STORE_NAME_MAX + 1];
 };
 int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct err *e);
