@@ -4,10 +4,13 @@ set(NETWORK_SOURCES
   rpc_base.c
   rpc_call.c
   rpc_client.c
+  rpc_identity.c
   rpc_loop.c
   rpc_queue.c
   rpc_server.c
   rpc_status.c
+  service_check.c
+  service_members.c
   service_raw.c
   service_status.c
   transport.c

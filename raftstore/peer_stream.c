@@ -3,32 +3,30 @@
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
 #include "raftstore/rpc_base.h"
+#include "raftstore/rpc_identity.h"
 #include "raftstore/rpc_server_private.h"
 #include "raftstore/rpc_status.h"
-#include "raftstore/transport.h"
 
 #include <assert.h>
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Open streams at one time: every member's, and those that a restart or a broken
  * connection has left behind. */
 #define STREAMS_MAX 128
 
-#define ID_TEXT_MAX 24
-
-/* From the request until its last event. A stream's events come one after
- * another, except `on_closed`, which may come at any time. */
+/* From the request until its last event. All events come on the loop's thread, one
+ * after another; the two that the stream does not ask for itself, `on_closed` and
+ * `on_dropped`, at any time. */
 struct peer_stream {
     struct rpc_server *server;
     void *handle;
     atomic_uint batches; /* under way; the last one to end frees the stream */
 
-    bool listed; /* the list is the server's, guarded by its lock */
+    bool listed;  /* the list is the server's, guarded by its lock, as is */
+    bool dropped; /* by peer_stream_drop() */
     struct peer_stream *prev;
     struct peer_stream *next;
 
@@ -37,23 +35,26 @@ struct peer_stream {
     grpc_metadata_array metadata;
     grpc_byte_buffer *message; /* received; at the end, the reply */
     int cancelled;
-    uint64_t from_store;
+    bool finished; /* the status is on its way; nothing is taken any more */
+    struct transport_identity from;
     struct rpc_event on_request;
     struct rpc_event on_closed;
+    struct rpc_event on_dropped;
     struct rpc_event on_message;
     struct rpc_event on_finished;
 };
 
 /* ---- life ---- */
 
-static bool list_add(struct peer_stream *stream, struct err *e)
+static int list_add(struct peer_stream *stream, struct err *e)
 {
     struct rpc_server *server = stream->server;
+    int rc = 0;
     pthread_mutex_lock(&server->lock);
     if (atomic_load(&server->stopping)) {
-        err_set(e, KE_SHUTDOWN, "%s", ke_text(KE_SHUTDOWN));
+        rc = err_set(e, KE_SHUTDOWN, "%s", ke_text(KE_SHUTDOWN));
     } else if (server->stream_count == STREAMS_MAX) {
-        err_set(e, KE_BUSY, "too many open streams");
+        rc = err_set(e, KE_BUSY, "too many open streams");
     } else {
         server->stream_count++;
         stream->listed = true;
@@ -62,9 +63,8 @@ static bool list_add(struct peer_stream *stream, struct err *e)
             stream->next->prev = stream;
         server->streams = stream;
     }
-    bool listed = stream->listed;
     pthread_mutex_unlock(&server->lock);
-    return listed;
+    return rc;
 }
 
 static void list_remove(struct peer_stream *stream)
@@ -110,6 +110,30 @@ static void stream_batch_ended(struct peer_stream *stream)
     stream_free(stream);
 }
 
+/* From outside of the stream's events: false when the last one has ended. */
+static bool stream_hold(struct peer_stream *stream)
+{
+    unsigned batches = atomic_load(&stream->batches);
+    while (batches > 0) {
+        if (atomic_compare_exchange_weak(&stream->batches, &batches, batches + 1))
+            return true;
+    }
+    return false;
+}
+
+void peer_stream_drop(struct rpc_server *server, uint64_t store_id)
+{
+    pthread_mutex_lock(&server->lock);
+    for (struct peer_stream *stream = server->streams; stream != NULL; stream = stream->next) {
+        if (stream->from.store_id != store_id || stream->dropped || !stream_hold(stream))
+            continue;
+        stream->dropped = true;
+        /* A batch without operations: nothing but its event, on the loop's thread. */
+        rpc_queue_start(stream->call, NULL, 0, &stream->on_dropped);
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
 void peer_stream_cancel_all(struct rpc_server *server)
 {
     pthread_mutex_lock(&server->lock);
@@ -129,20 +153,39 @@ static void on_finished(struct rpc_event *event, bool ok)
 
 static void stream_fail(struct peer_stream *stream, bool accepted, const struct err *e)
 {
+    stream->finished = true;
     grpc_slice words = grpc_slice_from_copied_string(e->text);
+    grpc_metadata code = rpc_identity_code(e->code);
     grpc_op ops[] = {
         {.op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-         .data.send_status_from_server = {.status = (grpc_status_code)rpc_status_from_code(e->code),
+         .data.send_status_from_server = {.trailing_metadata_count = 1,
+                                          .trailing_metadata = &code,
+                                          .status = (grpc_status_code)rpc_status_from_code(e->code),
                                           .status_details = &words}},
         {.op = GRPC_OP_SEND_INITIAL_METADATA},
     };
     stream_start(stream, ops, accepted ? 1 : 2, &stream->on_finished);
+    grpc_slice_unref(code.value);
     grpc_slice_unref(words);
+}
+
+static void on_dropped(struct rpc_event *event, bool ok)
+{
+    (void)ok;
+    struct peer_stream *stream = RPC_EVENT_OWNER(event, struct peer_stream, on_dropped);
+    if (!stream->finished) {
+        struct err e;
+        err_set(&e, KE_REMOVED, "store %" PRIu64 " was removed from the cluster",
+                stream->from.store_id);
+        stream_fail(stream, true, &e);
+    }
+    stream_batch_ended(stream);
 }
 
 /* The peer has nothing more to say; it is told that all arrived. */
 static void stream_answer(struct peer_stream *stream)
 {
+    stream->finished = true;
     stream->message = rpc_buffer_copy(NULL, 0); /* a raft_serverpb.Done */
     grpc_slice words = grpc_empty_slice();
     grpc_op ops[] = {
@@ -159,12 +202,12 @@ static int check_envelope(const struct peer_stream *stream, const struct wire_en
                           struct err *e)
 {
     uint64_t own = stream->server->config.store_id;
-    if (envelope->from_store == stream->from_store && envelope->to_store == own)
+    if (envelope->from_store == stream->from.store_id && envelope->to_store == own)
         return 0;
     return err_set(e, KE_MISMATCH,
                    "a message from store %" PRIu64 " to store %" PRIu64
                    " on the stream of store %" PRIu64 " to store %" PRIu64,
-                   envelope->from_store, envelope->to_store, stream->from_store, own);
+                   envelope->from_store, envelope->to_store, stream->from.store_id, own);
 }
 
 static int take_message(struct peer_stream *stream, struct err *e)
@@ -203,10 +246,11 @@ static void on_message(struct rpc_event *event, bool ok)
     struct peer_stream *stream = RPC_EVENT_OWNER(event, struct peer_stream, on_message);
     struct err e;
     /* !ok: the stream is broken, there is nobody to answer. */
+    ok = ok && !stream->finished;
     if (ok && stream->message == NULL) {
         stream_answer(stream);
     } else if (ok && take_message(stream, &e) != 0) {
-        log_warn("stream of store %" PRIu64 ": %s", stream->from_store, e.text);
+        log_warn("stream of store %" PRIu64 ": %s", stream->from.store_id, e.text);
         stream_fail(stream, true, &e);
     } else if (ok) {
         receive_next(stream);
@@ -216,48 +260,6 @@ static void on_message(struct rpc_event *event, bool ok)
 
 /* ---- the start ---- */
 
-/* The number under `key`, or false. */
-static bool metadata_id(const grpc_metadata_array *metadata, const char *key, uint64_t *ret_id)
-{
-    for (size_t i = 0; i < metadata->count; i++) {
-        if (grpc_slice_str_cmp(metadata->metadata[i].key, key) != 0)
-            continue;
-        char text[ID_TEXT_MAX] = "";
-        size_t size = GRPC_SLICE_LENGTH(metadata->metadata[i].value);
-        if (size == 0 || size >= sizeof(text))
-            return false;
-        memcpy(text, GRPC_SLICE_START_PTR(metadata->metadata[i].value), size);
-        char *end;
-        *ret_id = strtoull(text, &end, 10);
-        return *end == '\0' && text[0] >= '0' && text[0] <= '9';
-    }
-    return false;
-}
-
-static int check_metadata(struct peer_stream *stream, struct err *e)
-{
-    const struct rpc_server_config *config = &stream->server->config;
-    uint64_t cluster, to;
-    if (!metadata_id(&stream->metadata, TRANSPORT_METADATA_CLUSTER, &cluster) ||
-        !metadata_id(&stream->metadata, TRANSPORT_METADATA_STORE, &stream->from_store) ||
-        !metadata_id(&stream->metadata, TRANSPORT_METADATA_TO, &to))
-        return err_set(e, KE_MISMATCH,
-                       "the stream does not name its cluster and stores (metadata %s, %s, %s)",
-                       TRANSPORT_METADATA_CLUSTER, TRANSPORT_METADATA_STORE, TRANSPORT_METADATA_TO);
-    if (cluster != config->cluster_id)
-        return err_set(e, KE_MISMATCH,
-                       "wrong cluster id %016" PRIx64 ": this store belongs to cluster %016" PRIx64,
-                       cluster, config->cluster_id);
-    if (to != config->store_id)
-        return err_set(e, KE_MISMATCH, "wrong store id %" PRIu64 ": this is store %" PRIu64, to,
-                       config->store_id);
-    if (stream->from_store == config->store_id)
-        return err_set(e, KE_MISMATCH,
-                       "the sender calls itself store %" PRIu64 ", but so is this one called",
-                       stream->from_store);
-    return 0;
-}
-
 static void on_closed(struct rpc_event *event, bool ok)
 {
     (void)ok;
@@ -266,10 +268,7 @@ static void on_closed(struct rpc_event *event, bool ok)
 
 static void accept_stream(struct peer_stream *stream)
 {
-    char text[ID_TEXT_MAX];
-    (void)snprintf(text, sizeof(text), "%" PRIu64, stream->server->config.store_id);
-    grpc_metadata own = {.key = grpc_slice_from_static_string(TRANSPORT_METADATA_STORE),
-                         .value = grpc_slice_from_copied_string(text)};
+    grpc_metadata own = rpc_identity_accepts(stream->server->config.store_id);
     grpc_op ops[] = {
         {.op = GRPC_OP_SEND_INITIAL_METADATA,
          .data.send_initial_metadata = {.count = 1, .metadata = &own}},
@@ -279,15 +278,16 @@ static void accept_stream(struct peer_stream *stream)
     grpc_slice_unref(own.value);
 }
 
-/* A refused peer tries again for ever; it is worth one line. */
-static void log_refusal(struct rpc_server *server, const struct err *e)
+static int check_stream(struct peer_stream *stream, struct err *e)
 {
-    pthread_mutex_lock(&server->lock);
-    bool known = strcmp(server->refused, e->text) == 0;
-    (void)snprintf(server->refused, sizeof(server->refused), "%s", e->text);
-    pthread_mutex_unlock(&server->lock);
-    if (!known)
-        log_warn("a peer's stream is refused: %s", e->text);
+    const struct rpc_server_config *config = &stream->server->config;
+    int rc = rpc_identity_check(stream->server, &stream->metadata, &stream->from, e);
+    if (rc == 0)
+        rc = list_add(stream, e);
+    /* In this order, so that whoever is removed after this answer is found listed. */
+    if (rc == 0)
+        rc = config->admit(config->ctx, &stream->from, e);
+    return rc;
 }
 
 static void on_request(struct rpc_event *event, bool ok)
@@ -306,10 +306,8 @@ static void on_request(struct rpc_event *event, bool ok)
     };
     stream_start(stream, &close, 1, &stream->on_closed);
     struct err e;
-    if (check_metadata(stream, &e) != 0) {
-        log_refusal(stream->server, &e);
-        stream_fail(stream, false, &e);
-    } else if (!list_add(stream, &e)) {
+    if (check_stream(stream, &e) != 0) {
+        rpc_server_log_refusal(stream->server, &e);
         stream_fail(stream, false, &e);
     } else {
         accept_stream(stream);
@@ -327,6 +325,7 @@ void peer_stream_expect(struct rpc_server *server, void *handle)
     atomic_init(&stream->batches, 1);
     stream->on_request.run = on_request;
     stream->on_closed.run = on_closed;
+    stream->on_dropped.run = on_dropped;
     stream->on_message.run = on_message;
     stream->on_finished.run = on_finished;
     grpc_metadata_array_init(&stream->metadata);

@@ -1,10 +1,13 @@
 #include "raftstore/rpc_server.h"
 
+#include "raftstore/log.h"
 #include "raftstore/memory.h"
 #include "raftstore/peer_stream.h"
 #include "raftstore/rpc_base.h"
 #include "raftstore/rpc_call.h"
 #include "raftstore/rpc_server_private.h"
+#include "raftstore/service_check.h"
+#include "raftstore/service_members.h"
 #include "raftstore/service_raw.h"
 #include "raftstore/service_status.h"
 #include "raftstore/thread.h"
@@ -12,6 +15,7 @@
 #include <assert.h>
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +27,9 @@
 #define STOP_GRACE_MS 300
 
 static const struct rpc_method *const unary_methods[] = {
-    &service_raw_get,  &service_raw_put,       &service_raw_delete,
-    &service_raw_scan, &service_status_method,
+    &service_raw_get,       &service_raw_put,        &service_raw_delete,      &service_raw_scan,
+    &service_status_method, &service_change_members, &service_transfer_leader, &service_join,
+    &service_start_check,   &service_check_result,
 };
 #define UNARY_METHOD_COUNT (sizeof(unary_methods) / sizeof(unary_methods[0]))
 
@@ -43,6 +48,16 @@ void rpc_server_object_removed(struct rpc_server *server)
     if (--server->objects == 0)
         pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
+}
+
+void rpc_server_log_refusal(struct rpc_server *server, const struct err *e)
+{
+    pthread_mutex_lock(&server->lock);
+    bool known = strcmp(server->refused, e->text) == 0;
+    (void)snprintf(server->refused, sizeof(server->refused), "%s", e->text);
+    pthread_mutex_unlock(&server->lock);
+    if (!known)
+        log_warn("a peer is refused: %s", e->text);
 }
 
 /* ---- methods that are not ours ---- */
@@ -167,7 +182,7 @@ static void server_destroy(struct rpc_server *server)
 int rpc_server_start(const struct rpc_server_config *config, struct rpc_server **ret_server,
                      struct err *e)
 {
-    assert(config->deliver != NULL);
+    assert(config->deliver != NULL && config->admit != NULL);
     struct rpc_server *server = server_new(config);
     void *unary_handles[UNARY_METHOD_COUNT];
     for (size_t i = 0; i < UNARY_METHOD_COUNT; i++)
@@ -187,6 +202,11 @@ int rpc_server_start(const struct rpc_server_config *config, struct rpc_server *
 int rpc_server_port(const struct rpc_server *server)
 {
     return server->port;
+}
+
+void rpc_server_drop_store(struct rpc_server *server, uint64_t store_id)
+{
+    peer_stream_drop(server, store_id);
 }
 
 /* ---- end ---- */

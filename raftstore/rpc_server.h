@@ -12,6 +12,7 @@
 #include "raftstore/err.h"
 #include "raftstore/rpc_loop.h"
 #include "raftstore/store.h"
+#include "raftstore/transport.h"
 #include "raftstore/wire.h"
 
 #include <stdint.h>
@@ -26,6 +27,10 @@ struct rpc_server_config {
     uint64_t region_id;
     uint32_t op_timeout_ms;
     struct store *store;
+    /* Whether streams of that store are welcome: 0, or KE_REMOVED, KE_WIPED with words,
+     * which the other side is told. Must not block. */
+    int (*admit)(void *ctx, const struct transport_identity *from, struct err *e);
+    struct snap_runner *snap_runner; /* takes the calls of TinyKv/Snapshot */
     /* A message from a peer whose stream passed the checks; `*message` is taken
      * (raft_message_release) whatever happens. Must not block. */
     void (*deliver)(void *ctx, const struct wire_envelope *envelope, struct raft_message *message);
@@ -38,6 +43,8 @@ int rpc_server_start(const struct rpc_server_config *config, struct rpc_server *
 /* The port that was bound: of use when `listen` left the choice to the system with
  * port 0. */
 int rpc_server_port(const struct rpc_server *server);
+/* Ends the streams of a store with KE_REMOVED: it is no member any more. */
+void rpc_server_drop_store(struct rpc_server *server, uint64_t store_id);
 /* No new calls; those under way are answered or cancelled. First half of the end:
  * call before the store's threads stop. */
 void rpc_server_stop(struct rpc_server *server);

@@ -37,5 +37,7 @@ struct rpc_server {
 
 void rpc_server_object_added(struct rpc_server *server);
 void rpc_server_object_removed(struct rpc_server *server);
+/* A refused peer tries again for ever: it is worth one line. */
+void rpc_server_log_refusal(struct rpc_server *server, const struct err *e);
 
 #endif

@@ -4,6 +4,7 @@
 #include "raftstore/memory.h"
 #include "raftstore/op.h"
 #include "raftstore/rpc_base.h"
+#include "raftstore/rpc_identity.h"
 #include "raftstore/rpc_queue.h"
 #include "raftstore/thread.h"
 
@@ -13,12 +14,16 @@
 #include <grpc/support/alloc.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TRANSPORT_METHOD    "/tinykvpb.TinyKv/Raft"
 #define TRANSPORT_PEERS_MAX RAFT_MEMBERS_MAX
+/* Of these, stores that are known only because they called here. */
+#define TRANSPORT_LEARNED_MAX STORE_MEMBERS_MAX
 
 /* Wait before a stream is opened again: doubles from the first to the second. */
 #define RETRY_MIN_MS 100
@@ -28,7 +33,6 @@
 #define RETRY_RESOLVE_EVERY 4
 #define NS_PER_MS           1000000ull
 
-#define ID_TEXT_MAX     24
 #define REASON_TEXT_MAX 256
 
 /* Messages on their way, oldest first: a ring of packed messages. */
@@ -65,17 +69,20 @@ struct stream {
 struct transport_peer {
     struct transport *transport;
     uint64_t store_id;
+    /* Held by the table, by each stream, and by whoever uses the peer at the moment.
+     * The last one frees it. */
+    atomic_uint refs;
+    bool learned; /* guarded by the transport's lock */
 
     pthread_mutex_t lock; /* guards what follows */
     char *address;
     grpc_channel *channel;
     struct stream *stream; /* NULL: none; opened again at `retry_ns` */
-    size_t stream_count;   /* that one and those that are ending */
-    pthread_cond_t ended;  /* a stream has */
     struct send_queue queue;
     uint64_t retry_ns;
     unsigned failures; /* in a row */
     bool unreachable;  /* to be reported */
+    int refused;       /* the code, to be reported; 0: none */
     bool closing;
     char reason[REASON_TEXT_MAX]; /* the failure logged last; "" after a success */
 };
@@ -86,6 +93,9 @@ struct transport {
     pthread_mutex_t lock; /* guards what follows; taken before a peer's */
     struct transport_peer *peers[TRANSPORT_PEERS_MAX];
     size_t peer_count;
+    size_t learned_count; /* of these */
+    size_t alive_count;   /* these and those that were removed and are ending */
+    pthread_cond_t peer_ended;
 };
 
 /* ---- the queue ---- */
@@ -119,6 +129,40 @@ static void send_queue_clear(struct send_queue *queue)
         grpc_byte_buffer_destroy(send_queue_pop(queue));
 }
 
+/* ---- life of a peer ---- */
+
+static struct transport_peer *peer_new(struct transport *transport, uint64_t store_id)
+{
+    struct transport_peer *peer = mem_zalloc(sizeof(*peer));
+    peer->transport = transport;
+    peer->store_id = store_id;
+    atomic_init(&peer->refs, 1);
+    pthread_mutex_init(&peer->lock, NULL);
+    return peer;
+}
+
+static void peer_ref(struct transport_peer *peer)
+{
+    atomic_fetch_add(&peer->refs, 1);
+}
+
+/* Without any lock. */
+static void peer_unref(struct transport_peer *peer)
+{
+    if (atomic_fetch_sub(&peer->refs, 1) != 1)
+        return;
+    struct transport *transport = peer->transport;
+    assert(peer->stream == NULL && peer->queue.count == 0);
+    grpc_channel_destroy(peer->channel);
+    pthread_mutex_destroy(&peer->lock);
+    free(peer->address);
+    free(peer);
+    pthread_mutex_lock(&transport->lock);
+    transport->alive_count--;
+    pthread_cond_signal(&transport->peer_ended);
+    pthread_mutex_unlock(&transport->lock);
+}
+
 /* ---- one stream ---- */
 
 static void stream_start(struct stream *stream, const grpc_op *op, struct rpc_event *event)
@@ -127,20 +171,22 @@ static void stream_start(struct stream *stream, const grpc_op *op, struct rpc_ev
     rpc_queue_start(stream->call, op, 1, event);
 }
 
-/* Each event handler ends with this, the peer's lock held. */
+/* Each event handler ends with this. The peer's lock is held, and released. */
 static void stream_batch_ended(struct stream *stream)
 {
+    struct transport_peer *peer = stream->peer;
     assert(stream->batches > 0);
-    if (--stream->batches > 0)
+    bool ended = --stream->batches == 0;
+    pthread_mutex_unlock(&peer->lock);
+    if (!ended)
         return;
-    stream->peer->stream_count--;
-    pthread_cond_signal(&stream->peer->ended);
     grpc_call_unref(stream->call);
     grpc_metadata_array_destroy(&stream->initial_metadata);
     grpc_metadata_array_destroy(&stream->trailing_metadata);
     grpc_byte_buffer_destroy(stream->answer);
     grpc_slice_unref(stream->reason);
     free(stream);
+    peer_unref(peer);
 }
 
 /* Hands the oldest message to gRPC unless one is under way. All but the last of a
@@ -168,7 +214,6 @@ static void on_connected(struct rpc_event *event, bool ok)
     stream->connected = ok;
     stream_send_next(stream);
     stream_batch_ended(stream);
-    pthread_mutex_unlock(&peer->lock);
 }
 
 static bool metadata_has(const grpc_metadata_array *metadata, const char *key)
@@ -193,7 +238,6 @@ static void on_accepted(struct rpc_event *event, bool ok)
         peer->reason[0] = '\0';
     }
     stream_batch_ended(stream);
-    pthread_mutex_unlock(&peer->lock);
 }
 
 static void on_answered(struct rpc_event *event, bool ok)
@@ -203,7 +247,6 @@ static void on_answered(struct rpc_event *event, bool ok)
     struct transport_peer *peer = stream->peer;
     pthread_mutex_lock(&peer->lock);
     stream_batch_ended(stream);
-    pthread_mutex_unlock(&peer->lock);
 }
 
 static void on_sent(struct rpc_event *event, bool ok)
@@ -217,7 +260,6 @@ static void on_sent(struct rpc_event *event, bool ok)
     stream->connected = stream->connected && ok;
     stream_send_next(stream);
     stream_batch_ended(stream);
-    pthread_mutex_unlock(&peer->lock);
 }
 
 /* Once a reason, not once a try. */
@@ -258,20 +300,21 @@ static void on_ended(struct rpc_event *event, bool ok)
         peer->stream = NULL;
         send_queue_clear(&peer->queue);
         if (!peer->closing) {
+            int code = rpc_identity_refusal(&stream->trailing_metadata);
             peer_log_failure(peer, stream);
             peer_schedule_retry(peer);
             peer->unreachable = true;
+            peer->refused = code == KE_REMOVED || code == KE_WIPED ? code : 0;
         }
     }
     stream_batch_ended(stream);
-    pthread_mutex_unlock(&peer->lock);
 }
 
 static struct stream *stream_new(struct transport_peer *peer)
 {
     struct stream *stream = mem_zalloc(sizeof(*stream));
     stream->peer = peer;
-    peer->stream_count++;
+    peer_ref(peer);
     stream->on_connected.run = on_connected;
     stream->on_accepted.run = on_accepted;
     stream->on_answered.run = on_answered;
@@ -288,30 +331,17 @@ static struct stream *stream_new(struct transport_peer *peer)
     return stream;
 }
 
-static grpc_metadata metadata_id(const char *key, uint64_t id)
-{
-    char text[ID_TEXT_MAX];
-    (void)snprintf(text, sizeof(text), "%" PRIu64, id);
-    return (grpc_metadata){.key = grpc_slice_from_static_string(key),
-                           .value = grpc_slice_from_copied_string(text)};
-}
-
 static void stream_start_connect(struct stream *stream)
 {
-    const struct transport_config *config = &stream->peer->transport->config;
-    grpc_metadata metadata[] = {
-        metadata_id(TRANSPORT_METADATA_CLUSTER, config->cluster_id),
-        metadata_id(TRANSPORT_METADATA_STORE, config->store_id),
-        metadata_id(TRANSPORT_METADATA_TO, stream->peer->store_id),
-    };
-    const size_t count = sizeof(metadata) / sizeof(metadata[0]);
+    struct transport_peer *peer = stream->peer;
+    struct rpc_identity identity;
+    rpc_identity_init(&identity, &peer->transport->config.identity, peer->store_id);
     grpc_op op = {
         .op = GRPC_OP_SEND_INITIAL_METADATA,
-        .data.send_initial_metadata = {.count = count, .metadata = metadata},
+        .data.send_initial_metadata = {.count = RPC_IDENTITY_ITEMS, .metadata = identity.items},
     };
     stream_start(stream, &op, &stream->on_connected);
-    for (size_t i = 0; i < count; i++)
-        grpc_slice_unref(metadata[i].value);
+    rpc_identity_release(&identity);
 }
 
 /* Under the peer's lock; the peer has no stream. */
@@ -359,7 +389,9 @@ static uint64_t peer_attend(struct transport_peer *peer)
     if (peer->stream == NULL && !peer->closing && peer->retry_ns <= clock_ns())
         peer_open_stream(peer);
     bool unreachable = peer->unreachable && !peer->closing;
+    int refused = !peer->closing ? peer->refused : 0;
     peer->unreachable = false;
+    peer->refused = 0;
     bool waits = peer->stream == NULL && !peer->closing;
     uint64_t next_ns = waits ? peer->retry_ns : UINT64_MAX;
     pthread_mutex_unlock(&peer->lock);
@@ -367,6 +399,8 @@ static uint64_t peer_attend(struct transport_peer *peer)
     const struct transport_config *config = &peer->transport->config;
     if (unreachable)
         config->unreachable(config->ctx, peer->store_id);
+    if (refused != 0)
+        config->refused(config->ctx, peer->store_id, refused);
     return next_ns;
 }
 
@@ -376,12 +410,16 @@ static uint64_t transport_attend(void *ctx)
     struct transport_peer *peers[TRANSPORT_PEERS_MAX];
     pthread_mutex_lock(&transport->lock);
     size_t count = transport->peer_count;
-    memcpy(peers, transport->peers, sizeof(peers));
+    for (size_t i = 0; i < count; i++) {
+        peers[i] = transport->peers[i];
+        peer_ref(peers[i]);
+    }
     pthread_mutex_unlock(&transport->lock);
 
     uint64_t next_ns = UINT64_MAX;
     for (size_t i = 0; i < count; i++) {
         uint64_t peer_ns = peer_attend(peers[i]);
+        peer_unref(peers[i]);
         next_ns = peer_ns < next_ns ? peer_ns : next_ns;
     }
     return next_ns;
@@ -391,22 +429,78 @@ static uint64_t transport_attend(void *ctx)
 
 struct transport *transport_new(const struct transport_config *config)
 {
-    assert(config->unreachable != NULL);
+    assert(config->unreachable != NULL && config->refused != NULL);
     struct transport *transport = mem_zalloc(sizeof(*transport));
     transport->config = *config;
     pthread_mutex_init(&transport->lock, NULL);
+    thread_cond_init(&transport->peer_ended);
     rpc_loop_attend(config->loop, transport_attend, transport);
     return transport;
 }
 
-static void peer_free(struct transport_peer *peer)
+/* The place of a store in the table, or the count. Under the lock. */
+static size_t find_place(const struct transport *transport, uint64_t store_id)
 {
-    assert(peer->stream == NULL && peer->queue.count == 0);
-    grpc_channel_destroy(peer->channel);
-    pthread_cond_destroy(&peer->ended);
-    pthread_mutex_destroy(&peer->lock);
-    free(peer->address);
-    free(peer);
+    size_t place = 0;
+    while (place < transport->peer_count && transport->peers[place]->store_id != store_id)
+        place++;
+    return place;
+}
+
+/* With a reference; NULL: no such store. */
+static struct transport_peer *find_peer(struct transport *transport, uint64_t store_id)
+{
+    struct transport_peer *peer = NULL;
+    pthread_mutex_lock(&transport->lock);
+    size_t place = find_place(transport, store_id);
+    if (place < transport->peer_count) {
+        peer = transport->peers[place];
+        peer_ref(peer);
+    }
+    pthread_mutex_unlock(&transport->lock);
+    return peer;
+}
+
+/* Under the lock. */
+static struct transport_peer *add_peer(struct transport *transport, uint64_t store_id, bool learned)
+{
+    assert(transport->peer_count < TRANSPORT_PEERS_MAX);
+    struct transport_peer *peer = peer_new(transport, store_id);
+    peer->learned = learned;
+    transport->learned_count += learned;
+    transport->alive_count++;
+    transport->peers[transport->peer_count++] = peer;
+    return peer;
+}
+
+/* Takes one out of the table, and its reference with it. */
+static struct transport_peer *take_out(struct transport *transport, size_t place)
+{
+    struct transport_peer *peer = transport->peers[place];
+    transport->learned_count -= peer->learned;
+    transport->peers[place] = transport->peers[--transport->peer_count];
+    return peer;
+}
+
+static void peer_close(struct transport_peer *peer)
+{
+    pthread_mutex_lock(&peer->lock);
+    peer->closing = true;
+    peer_drop_stream(peer);
+    pthread_mutex_unlock(&peer->lock);
+    peer_unref(peer);
+}
+
+void transport_remove(struct transport *transport, uint64_t store_id)
+{
+    struct transport_peer *peer = NULL;
+    pthread_mutex_lock(&transport->lock);
+    size_t place = find_place(transport, store_id);
+    if (place < transport->peer_count)
+        peer = take_out(transport, place);
+    pthread_mutex_unlock(&transport->lock);
+    if (peer != NULL)
+        peer_close(peer);
 }
 
 void transport_free(struct transport *transport)
@@ -414,39 +508,15 @@ void transport_free(struct transport *transport)
     if (transport == NULL)
         return;
     rpc_loop_attend(transport->config.loop, NULL, NULL);
-    for (size_t i = 0; i < transport->peer_count; i++) {
-        struct transport_peer *peer = transport->peers[i];
-        pthread_mutex_lock(&peer->lock);
-        peer->closing = true;
-        peer_drop_stream(peer);
-        while (peer->stream_count > 0)
-            pthread_cond_wait(&peer->ended, &peer->lock);
-        pthread_mutex_unlock(&peer->lock);
-        peer_free(peer);
-    }
+    while (transport->peer_count > 0)
+        peer_close(take_out(transport, 0));
+    pthread_mutex_lock(&transport->lock);
+    while (transport->alive_count > 0)
+        pthread_cond_wait(&transport->peer_ended, &transport->lock);
+    pthread_mutex_unlock(&transport->lock);
+    pthread_cond_destroy(&transport->peer_ended);
     pthread_mutex_destroy(&transport->lock);
     free(transport);
-}
-
-static struct transport_peer *find_peer(const struct transport *transport, uint64_t store_id)
-{
-    for (size_t i = 0; i < transport->peer_count; i++) {
-        if (transport->peers[i]->store_id == store_id)
-            return transport->peers[i];
-    }
-    return NULL;
-}
-
-static struct transport_peer *add_peer(struct transport *transport, uint64_t store_id)
-{
-    assert(transport->peer_count < TRANSPORT_PEERS_MAX);
-    struct transport_peer *peer = mem_zalloc(sizeof(*peer));
-    peer->transport = transport;
-    peer->store_id = store_id;
-    pthread_mutex_init(&peer->lock, NULL);
-    thread_cond_init(&peer->ended);
-    transport->peers[transport->peer_count++] = peer;
-    return peer;
 }
 
 /* Under the peer's lock. */
@@ -470,12 +540,28 @@ static void peer_set_address(struct transport_peer *peer, const char *address)
 void transport_set_address(struct transport *transport, uint64_t store_id, const char *address)
 {
     pthread_mutex_lock(&transport->lock);
-    struct transport_peer *peer = find_peer(transport, store_id);
-    if (peer == NULL)
-        peer = add_peer(transport, store_id);
+    size_t place = find_place(transport, store_id);
+    struct transport_peer *peer = place < transport->peer_count
+                                      ? transport->peers[place]
+                                      : add_peer(transport, store_id, false);
+    transport->learned_count -= peer->learned;
+    peer->learned = false;
     pthread_mutex_lock(&peer->lock);
     peer_set_address(peer, address);
     pthread_mutex_unlock(&peer->lock);
+    pthread_mutex_unlock(&transport->lock);
+}
+
+void transport_learn_address(struct transport *transport, uint64_t store_id, const char *address)
+{
+    pthread_mutex_lock(&transport->lock);
+    bool known = find_place(transport, store_id) < transport->peer_count;
+    if (!known && transport->learned_count < TRANSPORT_LEARNED_MAX) {
+        struct transport_peer *peer = add_peer(transport, store_id, true);
+        pthread_mutex_lock(&peer->lock);
+        peer_set_address(peer, address);
+        pthread_mutex_unlock(&peer->lock);
+    }
     pthread_mutex_unlock(&transport->lock);
 }
 
@@ -534,11 +620,12 @@ static bool pack_and_send(struct transport_peer *peer, const struct wire_envelop
 void transport_send(struct transport *transport, uint64_t to_store_id,
                     const struct wire_envelope *envelope, const struct raft_message *message)
 {
-    pthread_mutex_lock(&transport->lock);
     struct transport_peer *peer = find_peer(transport, to_store_id);
-    pthread_mutex_unlock(&transport->lock);
-    if (peer == NULL)
+    if (peer == NULL) {
         log_debug("no address of store %" PRIu64 ": a message to it is dropped", to_store_id);
-    else if (!pack_and_send(peer, envelope, message))
+        return;
+    }
+    if (!pack_and_send(peer, envelope, message))
         rpc_loop_wake(transport->config.loop);
+    peer_unref(peer);
 }

@@ -12,7 +12,7 @@
  * code generated from them is not used here: it copies the bytes of each entry
  * twice on the way in and once more on the way out. */
 enum { RAFT_MESSAGE_REGION_ID = 1, RAFT_MESSAGE_FROM_PEER, RAFT_MESSAGE_TO_PEER };
-enum { RAFT_MESSAGE_MESSAGE = 4, RAFT_MESSAGE_EPOCH };
+enum { RAFT_MESSAGE_MESSAGE = 4, RAFT_MESSAGE_EPOCH, RAFT_MESSAGE_FLAGS = 20 };
 enum { PEER_ID = 1, PEER_STORE_ID };
 enum { EPOCH_CONF_VER = 1, EPOCH_VERSION };
 enum { MESSAGE_TYPE = 1, MESSAGE_TO, MESSAGE_FROM, MESSAGE_TERM, MESSAGE_LOG_TERM, MESSAGE_INDEX };
@@ -198,6 +198,8 @@ static void put_raft_message(struct raft_wire_writer *w, const struct wire_envel
     put_pair(w, RAFT_MESSAGE_FROM_PEER, envelope->from_peer, envelope->from_store);
     put_pair(w, RAFT_MESSAGE_TO_PEER, envelope->to_peer, envelope->to_store);
     put_pair(w, RAFT_MESSAGE_EPOCH, envelope->conf_ver, envelope->version);
+    put_field(w, RAFT_MESSAGE_FLAGS, envelope->flags);
+    /* Last, and never missing: what was cut short does not parse. */
     put_prefix(w, RAFT_MESSAGE_MESSAGE, message_size);
     if (w->at != NULL)
         put_message(w, m);
@@ -454,6 +456,8 @@ static bool get_raft_message(struct raft_wire_reader *r, struct wire_envelope *e
             ok = get_pair(&field, &envelope->conf_ver, &envelope->version);
         else if (is_bytes(&field, RAFT_MESSAGE_MESSAGE))
             message = field;
+        else if (is_number(&field, RAFT_MESSAGE_FLAGS))
+            envelope->flags = (uint32_t)field.value;
     }
     return ok && !r->bad && message.size > 0 && get_message(&message, m);
 }

@@ -21,7 +21,13 @@ struct wire_envelope {
     uint64_t to_store;
     uint64_t conf_ver; /* region epoch */
     uint64_t version;
+    uint32_t flags; /* WIRE_FLAG_* */
 };
+
+/* The numbers are those of raft_serverpb.PeerFlag. */
+#define WIRE_FLAG_ADMITTED 1u
+#define WIRE_FLAG_DISK_LOW 2u
+#define WIRE_FLAG_NO_SPACE 4u
 
 /* Packs a RaftMessage; `*ret_bytes` is malloc'ed. */
 void wire_pack_message(const struct wire_envelope *envelope, const struct raft_message *message,

@@ -143,6 +143,37 @@ void store_barrier(struct store *store, struct op *op)
     take_in(store, op);
 }
 
+void store_change_members(struct store *store, struct member_op *op)
+{
+    err_set(&op->error, store->code, "%s", ke_text(store->code));
+    take_in(store, &op->op);
+}
+
+void store_transfer_leader(struct store *store, struct member_op *op)
+{
+    err_set(&op->error, store->code, "%s", ke_text(store->code));
+    take_in(store, &op->op);
+}
+
+void store_members(struct store *store, struct store_member *members, size_t *ret_count)
+{
+    (void)store;
+    members[0] = (struct store_member){.id = 1, .name = "n1", .address = "h1:1"};
+    *ret_count = 1;
+}
+
+void store_start_check(struct store *store, struct op *op)
+{
+    take_in(store, op);
+}
+
+bool store_check_result(struct store *store, uint64_t index, uint64_t *ret_hash)
+{
+    (void)store;
+    *ret_hash = index + 1;
+    return index > 0;
+}
+
 struct tree *store_tree(struct store *store)
 {
     return (struct tree *)store;

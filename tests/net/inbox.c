@@ -59,6 +59,52 @@ static void unreachable(void *ctx, uint64_t store_id)
     pthread_mutex_unlock(&inbox->lock);
 }
 
+static void refused(void *ctx, uint64_t store_id, int code)
+{
+    struct inbox *inbox = ctx;
+    pthread_mutex_lock(&inbox->lock);
+    inbox->refused++;
+    inbox->refused_store = store_id;
+    inbox->refused_code = code;
+    pthread_cond_broadcast(&inbox->changed);
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+static int admit(void *ctx, const struct transport_identity *from, struct err *e)
+{
+    struct inbox *inbox = ctx;
+    pthread_mutex_lock(&inbox->lock);
+    inbox->caller = *from;
+    int code = inbox->admits;
+    pthread_mutex_unlock(&inbox->lock);
+    return code == 0 ? 0 : err_set(e, code, "%s", ke_text(code));
+}
+
+int inbox_await_refused(struct inbox *inbox, unsigned before)
+{
+    pthread_mutex_lock(&inbox->lock);
+    while (inbox->refused <= before)
+        pthread_cond_wait(&inbox->changed, &inbox->lock);
+    int code = inbox->refused_code;
+    pthread_mutex_unlock(&inbox->lock);
+    return code;
+}
+
+void inbox_set_admits(struct inbox *inbox, int code)
+{
+    pthread_mutex_lock(&inbox->lock);
+    inbox->admits = code;
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+struct transport_identity inbox_caller(struct inbox *inbox)
+{
+    pthread_mutex_lock(&inbox->lock);
+    struct transport_identity caller = inbox->caller;
+    pthread_mutex_unlock(&inbox->lock);
+    return caller;
+}
+
 void inbox_await(struct inbox *inbox, size_t count)
 {
     pthread_mutex_lock(&inbox->lock);
@@ -112,6 +158,7 @@ struct rpc_server *inbox_serve(struct inbox *inbox, uint64_t store_id, int port,
         .region_id = TEST_REGION,
         .op_timeout_ms = OP_TIMEOUT_MS,
         .store = store,
+        .admit = admit,
         .deliver = deliver,
         .ctx = inbox,
     };
@@ -137,9 +184,12 @@ struct transport *inbox_transport(struct inbox *inbox, uint64_t cluster_id, uint
 {
     struct transport_config config = {
         .loop = inbox->sender_loop,
-        .cluster_id = cluster_id,
-        .store_id = store_id,
+        .identity = {.cluster_id = cluster_id,
+                     .store_id = store_id,
+                     .data_id = TEST_DATA,
+                     .address = TEST_ADDRESS},
         .unreachable = unreachable,
+        .refused = refused,
         .ctx = inbox,
     };
     return transport_new(&config);

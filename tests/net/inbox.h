@@ -13,6 +13,8 @@
 #define INBOX_ADDRESS_MAX  32
 #define TEST_CLUSTER       7
 #define TEST_REGION        1
+#define TEST_DATA          77 /* the data directory of every sender */
+#define TEST_ADDRESS       "sender.test:20160"
 
 struct inbox {
     pthread_mutex_t lock;
@@ -23,6 +25,11 @@ struct inbox {
     bool blocked;         /* deliver waits while this is set */
     unsigned unreachable; /* reports so far */
     uint64_t unreachable_store;
+    unsigned refused; /* reports so far */
+    uint64_t refused_store;
+    int refused_code;
+    int admits; /* 0, or the code that every caller gets */
+    struct transport_identity caller;
     struct rpc_loop *server_loop; /* of inbox_serve() */
     struct rpc_loop *sender_loop; /* of inbox_transport() */
 };
@@ -35,6 +42,12 @@ void inbox_await(struct inbox *inbox, size_t count);
 /* Waits for one more report than `before`. */
 void inbox_await_unreachable(struct inbox *inbox, unsigned before);
 unsigned inbox_unreachable(struct inbox *inbox);
+/* Waits for one more refusal than `before`; returns its code. */
+int inbox_await_refused(struct inbox *inbox, unsigned before);
+/* What callers are told from now on: 0, they are welcome; else they are not. */
+void inbox_set_admits(struct inbox *inbox, int code);
+/* How the last caller introduced itself. */
+struct transport_identity inbox_caller(struct inbox *inbox);
 size_t inbox_count(struct inbox *inbox);
 void inbox_set_blocked(struct inbox *inbox, bool blocked);
 

@@ -2,7 +2,7 @@
 
 #include "raftstore/memory.h"
 #include "raftstore/rpc_base.h"
-#include "raftstore/transport.h"
+#include "raftstore/rpc_identity.h"
 
 #include <assert.h>
 #include <grpc/byte_buffer.h>
@@ -44,8 +44,25 @@ static void start(struct raw_stream *stream, const grpc_op *op, enum raw_event e
     }
 }
 
-struct raw_stream *raw_stream_open(const char *address, const char *method, const char *cluster_id,
-                                   const char *store_id, const char *to_store_id)
+/* How many items. */
+static size_t write_identity(const struct raw_identity *identity, grpc_metadata *items)
+{
+    const char *texts[RPC_IDENTITY_ITEMS][2] = {{TRANSPORT_METADATA_CLUSTER, identity->cluster},
+                                                {TRANSPORT_METADATA_STORE, identity->store},
+                                                {TRANSPORT_METADATA_TO, identity->to},
+                                                {TRANSPORT_METADATA_DATA, identity->data},
+                                                {TRANSPORT_METADATA_ADDRESS, identity->address}};
+    size_t count = 0;
+    for (size_t i = 0; i < RPC_IDENTITY_ITEMS; i++) {
+        if (texts[i][1] != NULL)
+            items[count++] = (grpc_metadata){.key = grpc_slice_from_static_string(texts[i][0]),
+                                             .value = grpc_slice_from_static_string(texts[i][1])};
+    }
+    return count;
+}
+
+struct raw_stream *raw_stream_open(const char *address, const char *method,
+                                   const struct raw_identity *identity)
 {
     struct raw_stream *stream = mem_zalloc(sizeof(*stream));
     rpc_base_init();
@@ -59,16 +76,8 @@ struct raw_stream *raw_stream_open(const char *address, const char *method, cons
     stream->call = grpc_channel_create_call(stream->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
                                             stream->queue, grpc_slice_from_static_string(method),
                                             NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
-    const char *ids[][2] = {{TRANSPORT_METADATA_CLUSTER, cluster_id},
-                            {TRANSPORT_METADATA_STORE, store_id},
-                            {TRANSPORT_METADATA_TO, to_store_id}};
-    grpc_metadata metadata[3];
-    size_t count = 0;
-    for (size_t i = 0; i < 3; i++) {
-        if (ids[i][1] != NULL)
-            metadata[count++] = (grpc_metadata){.key = grpc_slice_from_static_string(ids[i][0]),
-                                                .value = grpc_slice_from_static_string(ids[i][1])};
-    }
+    grpc_metadata metadata[RPC_IDENTITY_ITEMS];
+    size_t count = identity != NULL ? write_identity(identity, metadata) : 0;
     grpc_op status = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
                       .data.recv_status_on_client = {
                           .trailing_metadata = &stream->trailing_metadata,
@@ -104,11 +113,12 @@ void raw_stream_half_close(struct raw_stream *stream)
     start(stream, &op, RAW_OTHER);
 }
 
-int raw_stream_end(struct raw_stream *stream, char *words)
+int raw_stream_end_code(struct raw_stream *stream, char *words, int *ret_code)
 {
     for (; stream->pending > 0; stream->pending--)
         (void)grpc_completion_queue_next(stream->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     int status = (int)stream->status;
+    *ret_code = rpc_identity_refusal(&stream->trailing_metadata);
     size_t size = GRPC_SLICE_LENGTH(stream->words);
     size = size < RAW_STREAM_WORDS_MAX ? size : RAW_STREAM_WORDS_MAX - 1;
     memcpy(words, GRPC_SLICE_START_PTR(stream->words), size);
@@ -128,6 +138,12 @@ int raw_stream_end(struct raw_stream *stream, char *words)
     free(stream);
     rpc_base_shutdown();
     return status;
+}
+
+int raw_stream_end(struct raw_stream *stream, char *words)
+{
+    int code;
+    return raw_stream_end_code(stream, words, &code);
 }
 
 void raw_stream_cancel(struct raw_stream *stream)

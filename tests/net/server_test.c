@@ -39,6 +39,7 @@ static int try_to_serve(const char *listen, struct err *e)
     struct rpc_server_config config = {
         .loop = inbox->server_loop,
         .listen = listen != NULL ? listen : inbox_address(other, address),
+        .admit = (int (*)(void *, const struct transport_identity *, struct err *))abort,
         .deliver = (void (*)(void *, const struct wire_envelope *, struct raft_message *))abort,
     };
     struct rpc_server *server = NULL;
@@ -118,8 +119,8 @@ Test(server, a_unary_call_without_a_message_is_refused, .timeout = 30)
     struct inbox *inbox = inbox_new();
     struct rpc_server *server = inbox_serve(inbox, 1, 0, NULL);
     char address[INBOX_ADDRESS_MAX], words[RAW_STREAM_WORDS_MAX];
-    struct raw_stream *stream = raw_stream_open(inbox_address(server, address),
-                                                "/tinykvpb.TinyKv/RawPut", NULL, NULL, NULL);
+    struct raw_stream *stream =
+        raw_stream_open(inbox_address(server, address), "/tinykvpb.TinyKv/RawPut", NULL);
     raw_stream_half_close(stream);
     cr_assert_eq(raw_stream_end(stream, words), GRPC_STATUS_INVALID_ARGUMENT);
     inbox_stop(server);

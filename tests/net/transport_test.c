@@ -175,6 +175,106 @@ Test(transport, a_peer_of_another_cluster_gets_no_message, .timeout = 60)
     inbox_free(inbox);
 }
 
+Test(transport, a_refusal_for_good_is_reported_with_its_code, .timeout = 60)
+{
+    static const int codes[] = {KE_REMOVED, KE_WIPED};
+    struct inbox *inbox = inbox_new();
+    struct rpc_server *server = inbox_serve(inbox, 1, 0, NULL);
+    struct transport *transport = inbox_transport(inbox, TEST_CLUSTER, 2);
+    char address[INBOX_ADDRESS_MAX];
+    inbox_set_admits(inbox, codes[0]);
+    transport_set_address(transport, 1, inbox_address(server, address));
+    cr_assert_eq(inbox_await_refused(inbox, 0), codes[0]);
+    inbox_set_admits(inbox, codes[1]);
+    while (inbox_await_refused(inbox, inbox->refused) != codes[1]) {
+    }
+    cr_assert_eq(inbox->refused_store, 1);
+    cr_assert_eq(inbox_count(inbox), 0);
+    transport_free(transport);
+    inbox_stop(server);
+    inbox_free(inbox);
+}
+
+Test(transport, a_refusal_for_another_reason_is_not_reported_as_one_for_good, .timeout = 60)
+{
+    struct inbox *inbox = inbox_new();
+    struct rpc_server *server = inbox_serve(inbox, 1, 0, NULL);
+    struct transport *transport = inbox_transport(inbox, TEST_CLUSTER, 2);
+    char address[INBOX_ADDRESS_MAX];
+    inbox_set_admits(inbox, KE_BUSY);
+    transport_set_address(transport, 1, inbox_address(server, address));
+    inbox_await_unreachable(inbox, 1);
+    cr_assert_eq(inbox->refused, 0);
+    inbox_set_admits(inbox, 0);
+    inbox_connect(inbox, transport);
+    transport_free(transport);
+    inbox_stop(server);
+    inbox_free(inbox);
+}
+
+Test(transport, a_removed_store_loses_its_open_stream_and_is_told, .timeout = 60)
+{
+    struct pair pair = pair_open();
+    inbox_set_admits(pair.inbox, KE_REMOVED);
+    rpc_server_drop_store(pair.server, 2);
+    cr_assert_eq(inbox_await_refused(pair.inbox, 0), KE_REMOVED);
+    pair_close(&pair);
+}
+
+Test(transport, an_address_is_learned_only_while_none_is_known, .timeout = 60)
+{
+    struct inbox *inbox = inbox_new(), *other = inbox_new();
+    struct rpc_server *server = inbox_serve(inbox, 1, 0, NULL);
+    struct rpc_server *wrong = inbox_serve(other, 1, 0, NULL);
+    struct transport *transport = inbox_transport(inbox, TEST_CLUSTER, 2);
+    char address[INBOX_ADDRESS_MAX];
+    transport_learn_address(transport, 1, inbox_address(server, address));
+    inbox_connect(inbox, transport);
+    transport_learn_address(transport, 1, inbox_address(wrong, address));
+    inbox_connect(inbox, transport);
+    cr_assert_eq(inbox_count(other), 0);
+    transport_set_address(transport, 1, address);
+    inbox_connect(other, transport);
+    transport_free(transport);
+    inbox_stop(wrong);
+    inbox_stop(server);
+    inbox_free(other);
+    inbox_free(inbox);
+}
+
+Test(transport, strangers_never_take_the_place_of_members, .timeout = 60)
+{
+    struct inbox *inbox = inbox_new();
+    struct rpc_server *server = inbox_serve(inbox, 1, 0, NULL);
+    struct transport *transport = inbox_transport(inbox, TEST_CLUSTER, 2);
+    for (uint64_t id = 100; id < 300; id++)
+        transport_learn_address(transport, id, "127.0.0.1:1");
+    char address[INBOX_ADDRESS_MAX];
+    transport_set_address(transport, 1, inbox_address(server, address));
+    inbox_connect(inbox, transport);
+    transport_free(transport);
+    inbox_stop(server);
+    inbox_free(inbox);
+}
+
+Test(transport, a_removed_store_gets_nothing_more_and_can_come_back, .timeout = 60)
+{
+    struct pair pair = pair_open();
+    for (unsigned round = 0; round < 20; round++) {
+        inbox_send(pair.transport, 1, MIB);
+        transport_remove(pair.transport, 1);
+        size_t before = inbox_count(pair.inbox);
+        inbox_send(pair.transport, 2, 10);
+        cr_assert_leq(inbox_count(pair.inbox), before + 1);
+        transport_set_address(pair.transport, 1, pair.address);
+        inbox_connect(pair.inbox, pair.transport);
+    }
+    transport_remove(pair.transport, 9);
+    for (size_t i = 0; i < inbox_count(pair.inbox); i++)
+        cr_assert_neq(pair.inbox->messages[i].index, 2);
+    pair_close(&pair);
+}
+
 Test(transport, ends_while_streams_are_open_and_the_queue_is_full, .timeout = 60)
 {
     struct pair pair = pair_open();
