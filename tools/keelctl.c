@@ -24,17 +24,27 @@ static const char help[] =
     "  del KEY             removes a key; one that is absent is no error\n"
     "  scan [START]        the keys from START on in byte order, each with its value:\n"
     "                      KEY <tab> VALUE; what is not printable as \\xNN\n"
+    "  member COMMAND      who belongs to the cluster: list, add, add-learner, promote,\n"
+    "                      remove, replace, set-address, transfer-leader\n"
+    "  check               whether the data of all members is equal\n"
+    "  recover             a cluster that lost its majority for good goes on from one\n"
+    "                      member's data directory\n"
+    "\n"
+    "`keelctl COMMAND --help` says more about one.\n"
     "\n"
     "  -e, --endpoint HOST:PORT[,HOST:PORT...]\n"
     "                      the nodes to ask, in turn until one can be reached\n"
     "                      (default: $KEELFS_ENDPOINT, or " DEFAULT_ENDPOINT ")\n"
     "  -t, --timeout MS    how long to wait for an answer (default: 5000)\n"
-    "  -j, --json          status, get and scan print JSON; a value that is no UTF-8\n"
-    "                      text is there as value_base64\n"
+    "  -j, --json          status, get, scan, member list and check print JSON; a value\n"
+    "                      that is no UTF-8 text is there as value_base64\n"
     "      --limit N       scan: at most N keys\n"
     "      --cf CF         get, put, del, scan: the column family: default (the files),\n"
     "                      lock or write\n"
-    "  -h, --help          this text\n"
+    "      --wait          member add, member replace: until the new member is a voter\n"
+    "      --data-dir DIR  recover: of the node that survived\n"
+    "      --yes           recover: do it\n"
+    "  -h, --help          this text, or a command's\n"
     "  -V, --version       the version\n"
     "\n"
     "A key is the path of its file below the mount, without a leading slash. Put --\n"
@@ -42,33 +52,77 @@ static const char help[] =
     "\n"
     "Exit status:\n"
     "  0  done\n"
-    "  1  get: there is no such key\n"
-    "  2  the command line is wrong\n"
-    "  3  no node could be reached, or none answered in time; after put or del it is\n"
-    "     not known whether the change was made, unless the message says that\n"
-    "     nothing could be reached\n"
-    "  4  refused: a bad key, a value too large, a directory, ...; nothing changed\n"
+    "  1  get: there is no such key; check: the replicas differ\n"
+    "  2  the command line is wrong; check: a member could not be asked\n"
+    "  3  no node could be reached, or none answered in time; after a change it is not\n"
+    "     known whether it was made, unless the message says that nothing could be\n"
+    "     reached or nothing was changed\n"
+    "  4  refused: a bad key, a value too large, no such member, ...; nothing changed\n"
     "  5  the output could not be written\n";
 
-struct command {
-    const char *name;
-    size_t args_min;
-    size_t args_max;
-    int (*run)(const struct keelctl *ctl);
-};
+static const char status_help[] =
+    "usage: keelctl [OPTION...] status\n"
+    "\n"
+    "What the node that is asked knows: itself, its log and the members. Only the leader\n"
+    "knows how the others do; `keelctl member list` asks the leader. Answered without a\n"
+    "majority too.\n";
 
-static const struct command commands[] = {
-    {"status", 0, 0, keelctl_status}, {"get", 1, 1, keelctl_get},   {"put", 1, 2, keelctl_put},
-    {"del", 1, 1, keelctl_del},       {"scan", 0, 1, keelctl_scan},
-};
+static const char check_help[] =
+    "usage: keelctl [OPTION...] check\n"
+    "\n"
+    "Has every member hash all its data behind the same entry of the log, and compares.\n"
+    "Writes go on meanwhile. With much data, give it time: --timeout 600000.\n"
+    "\n"
+    "Exit status: 0 all are equal; 1 they differ, and the odd ones are named; 2 those\n"
+    "that could be asked are equal, but a member could not be asked; 3 and 4 as in\n"
+    "keelctl --help.\n";
 
-static const struct command *find_command(const char *name)
+static const char recover_help[] =
+    "usage: keelctl recover --data-dir DIR [--yes]\n"
+    "\n"
+    "For a cluster whose majority is lost for good: makes the member whose data\n"
+    "directory is DIR, and whose keelfs does not run, the only member of a new cluster\n"
+    "with the same data. First it says what it found and what will be lost; it changes\n"
+    "something only with --yes.\n"
+    "\n"
+    "When several members survived, recover the one whose log ends last: by term, then\n"
+    "by index. The others join the new cluster with empty data directories; their old\n"
+    "ones are refused there.\n"
+    "\n"
+    "Exit status: 0 done; 2 the command line is wrong; 4 nothing was changed, for lack\n"
+    "of --yes or for the reason that is given.\n";
+
+static const struct keelctl_command commands[] = {
+    {"status", 0, 0, "", keelctl_status, status_help},
+    {"get", 1, 1, "a key", keelctl_get, help},
+    {"put", 1, 2, "a key", keelctl_put, help},
+    {"del", 1, 1, "a key", keelctl_del, help},
+    {"scan", 0, 1, "", keelctl_scan, help},
+    {"member", 1, SIZE_MAX, "a command", keelctl_member, NULL},
+    {"check", 0, 0, "", keelctl_check, check_help},
+    {"recover", 0, 0, "", keelctl_recover, recover_help},
+};
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+const struct keelctl_command *keelctl_find_command(const struct keelctl_command *list, size_t count,
+                                                   const char *name)
 {
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(list[i].name, name) == 0)
+            return &list[i];
     }
     return NULL;
+}
+
+int keelctl_run_command(const struct keelctl *ctl, const struct keelctl_command *command)
+{
+    if (ctl->arg_count < command->args_min)
+        return keelctl_fail(KEELCTL_USAGE, "%s needs %s; see keelctl %s --help", ctl->command,
+                            command->needs, ctl->command);
+    if (ctl->arg_count > command->args_max)
+        return keelctl_fail(KEELCTL_USAGE, "%s: too many arguments: '%s'; see keelctl %s --help",
+                            ctl->command, ctl->args[command->args_max], ctl->command);
+    return command->run(ctl);
 }
 
 /* `text` is cut into pieces, and must live on. */
@@ -101,14 +155,22 @@ static int parse_number(const char *name, const char *text, uint32_t max, uint32
 }
 
 static const struct option options[] = {
-    {"endpoint", required_argument, NULL, 'e'}, {"timeout", required_argument, NULL, 't'},
-    {"json", no_argument, NULL, 'j'},           {"limit", required_argument, NULL, 'l'},
-    {"cf", required_argument, NULL, 'c'},       {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0},
+    {"endpoint", required_argument, NULL, 'e'},
+    {"timeout", required_argument, NULL, 't'},
+    {"json", no_argument, NULL, 'j'},
+    {"limit", required_argument, NULL, 'l'},
+    {"cf", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {"wait", no_argument, NULL, 'w'},
+    {"yes", no_argument, NULL, 'y'},
+    {"data-dir", required_argument, NULL, 'd'},
+    {NULL, 0, NULL, 0},
 };
 
-/* What --help and --version leave to do. */
+/* What --version leaves to do, and --help when the command is known. */
 #define NOTHING_LEFT (-1)
+#define HELP_WANTED  (-2)
 
 static int parse_option(struct keelctl *ctl, int option, char *value)
 {
@@ -125,9 +187,17 @@ static int parse_option(struct keelctl *ctl, int option, char *value)
     case 'j':
         ctl->json = true;
         return KEELCTL_OK;
+    case 'd':
+        ctl->data_dir = value;
+        return KEELCTL_OK;
+    case 'w':
+        ctl->wait = true;
+        return KEELCTL_OK;
+    case 'y':
+        ctl->yes = true;
+        return KEELCTL_OK;
     case 'h':
-        (void)fputs(help, stdout);
-        return NOTHING_LEFT;
+        return HELP_WANTED;
     case 'V':
         (void)puts("keelctl " KEELFS_VERSION);
         return NOTHING_LEFT;
@@ -139,6 +209,7 @@ static int parse_option(struct keelctl *ctl, int option, char *value)
 static int parse_options(struct keelctl *ctl, int argc, char **argv)
 {
     int option;
+    int status = KEELCTL_OK;
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":e:t:jhV", options, NULL)) != -1) {
         if (option == ':')
@@ -147,30 +218,40 @@ static int parse_options(struct keelctl *ctl, int argc, char **argv)
         if (option == '?')
             return keelctl_fail(KEELCTL_USAGE, "unknown option '%s'; see keelctl --help",
                                 argv[optind - 1]);
-        int status = parse_option(ctl, option, optarg);
-        if (status != KEELCTL_OK)
-            return status;
+        int found = parse_option(ctl, option, optarg);
+        /* Which help is meant is known at the end. */
+        if (found == HELP_WANTED)
+            status = HELP_WANTED;
+        else if (found != KEELCTL_OK)
+            return found;
     }
-    return KEELCTL_OK;
+    return status;
+}
+
+static int print_help(int argc, char **argv)
+{
+    const struct keelctl_command *command =
+        optind < argc ? keelctl_find_command(commands, COMMAND_COUNT, argv[optind]) : NULL;
+    const char *text = command != NULL ? command->help : help;
+    if (text == NULL)
+        text = keelctl_member_help(argv + optind + 1, (size_t)(argc - optind - 1));
+    (void)fputs(text, stdout);
+    return keelctl_finish_output();
 }
 
 static int run(struct keelctl *ctl, int argc, char **argv)
 {
     if (optind == argc)
         return keelctl_fail(KEELCTL_USAGE, "no command given; see keelctl --help");
-    const struct command *command = find_command(argv[optind]);
+    const struct keelctl_command *command =
+        keelctl_find_command(commands, COMMAND_COUNT, argv[optind]);
     if (command == NULL)
         return keelctl_fail(KEELCTL_USAGE, "unknown command '%s'; see keelctl --help",
                             argv[optind]);
     ctl->command = command->name;
     ctl->args = argv + optind + 1;
     ctl->arg_count = (size_t)(argc - optind - 1);
-    if (ctl->arg_count < command->args_min)
-        return keelctl_fail(KEELCTL_USAGE, "%s needs a key; see keelctl --help", command->name);
-    if (ctl->arg_count > command->args_max)
-        return keelctl_fail(KEELCTL_USAGE, "%s: too many arguments: '%s'; see keelctl --help",
-                            command->name, ctl->args[command->args_max]);
-    int status = command->run(ctl);
+    int status = keelctl_run_command(ctl, command);
     int output = keelctl_finish_output();
     return status != KEELCTL_OK ? status : output;
 }
@@ -178,6 +259,8 @@ static int run(struct keelctl *ctl, int argc, char **argv)
 static int parse_and_run(struct keelctl *ctl, int argc, char **argv)
 {
     int status = parse_options(ctl, argc, argv);
+    if (status == HELP_WANTED)
+        return print_help(argc, argv);
     if (status == NOTHING_LEFT)
         return keelctl_finish_output();
     return status == KEELCTL_OK ? run(ctl, argc, argv) : status;

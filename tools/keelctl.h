@@ -20,6 +20,10 @@ enum keelctl_exit {
     KEELCTL_OUTPUT = 5,      /* what was read could not be written out */
 };
 
+/* What `check` has of its own. */
+#define KEELCTL_CHECK_DIFFERENT 1
+#define KEELCTL_CHECK_UNKNOWN   2
+
 struct keelctl {
     const char *endpoints[KEELCTL_ENDPOINTS_MAX];
     size_t endpoint_count;
@@ -27,13 +31,35 @@ struct keelctl {
     bool json;
     const char *cf;
     uint32_t limit; /* of a scan; 0: none */
+    bool wait;
+    bool yes;
+    const char *data_dir; /* NULL: not given */
 
-    const char *command;
+    const char *command; /* as messages name it */
     char *const *args;
     size_t arg_count;
 };
 
+/* A command, or a member of a family of them. */
+struct keelctl_command {
+    const char *name;
+    size_t args_min;
+    size_t args_max;
+    const char *needs; /* what is missing when there are fewer, for a message */
+    int (*run)(const struct keelctl *ctl);
+    const char *help;
+};
+
+/* NULL: no such command. */
+const struct keelctl_command *keelctl_find_command(const struct keelctl_command *commands,
+                                                   size_t count, const char *name);
+
+/* Runs it with `ctl`, whose arguments are its own, when their number is right. */
+int keelctl_run_command(const struct keelctl *ctl, const struct keelctl_command *command);
+
 /* ---- keelctl_call.c ---- */
+
+#define KEELCTL_MESSAGE_MAX 2048
 
 /* Says "keelctl: ..." on stderr, on one line. Returns `status`. */
 int keelctl_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -47,6 +73,9 @@ struct keelctl_call {
     /* For a caller that can do with less: the answer was too large for one
      * message. Nothing has been said then. */
     bool *ret_too_large;
+    /* KEELCTL_MESSAGE_MAX bytes: what went wrong is written here and not said. May
+     * be NULL. */
+    char *ret_why;
 };
 
 /* Asks the endpoints in turn until one answers. `*ret_response` is freed by the
@@ -55,6 +84,12 @@ struct keelctl_call {
 int keelctl_call(const struct keelctl *ctl, const struct keelctl_call *call,
                  ProtobufCMessage **ret_response);
 
+/* The same for what the leader alone does, whose response has the fields
+ * `not_leader` and `leader_address`: goes where it is sent, and waits for a leader
+ * while there is none. */
+int keelctl_call_leader(const struct keelctl *ctl, const struct keelctl_call *call,
+                        ProtobufCMessage **ret_response);
+
 /* ---- the commands ---- */
 
 int keelctl_get(const struct keelctl *ctl);
@@ -62,6 +97,12 @@ int keelctl_put(const struct keelctl *ctl);
 int keelctl_del(const struct keelctl *ctl);
 int keelctl_scan(const struct keelctl *ctl);
 int keelctl_status(const struct keelctl *ctl);
+int keelctl_member(const struct keelctl *ctl);
+int keelctl_check(const struct keelctl *ctl);
+int keelctl_recover(const struct keelctl *ctl);
+
+/* The help of `member`, or of the one of its commands that `args` begin with. */
+const char *keelctl_member_help(char *const *args, size_t arg_count);
 
 /* ---- keelctl_text.c ---- */
 
@@ -72,6 +113,8 @@ struct cJSON;
 void keelctl_json_add_bytes(struct cJSON *object, const char *name, const void *bytes, size_t size);
 /* Exact, also past 2^53. */
 void keelctl_json_add_number(struct cJSON *object, const char *name, uint64_t value);
+/* As 16 hexadecimal digits. */
+void keelctl_json_add_id(struct cJSON *object, const char *name, uint64_t value);
 /* Prints and frees. `compact` is on one line. */
 int keelctl_json_print(struct cJSON *object, bool compact, const char *end);
 

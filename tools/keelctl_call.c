@@ -4,32 +4,53 @@
 #include "raftstore/memory.h"
 #include "raftstore/op.h"
 #include "raftstore/rpc_client.h"
+#include "raftstore/store.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* How long one endpoint may take to connect while there are others to try. */
-#define CONNECT_MS  2000
-#define NS_PER_MS   1000000ull
-#define MESSAGE_MAX 2048
+#define CONNECT_MS 2000
+#define NS_PER_MS  1000000ull
+/* While no leader is known: a new one is there after an election timeout or two. */
+#define LEADER_PAUSE_MS 100
 
-int keelctl_fail(int status, const char *format, ...)
+/* The words of a server are not ours: still one line, and none that a terminal
+ * would obey. */
+static void format_line(char *text, const char *format, va_list args)
 {
-    char text[MESSAGE_MAX];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    /* The words of a server are not ours: still one line, and none that a
-     * terminal would obey. */
+    (void)vsnprintf(text, KEELCTL_MESSAGE_MAX, format, args);
     for (char *at = text; *at != '\0'; at++) {
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
             *at = ' ';
     }
+}
+
+int keelctl_fail(int status, const char *format, ...)
+{
+    char text[KEELCTL_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    format_line(text, format, args);
+    va_end(args);
     (void)fprintf(stderr, "keelctl: %s\n", text);
     return status;
+}
+
+/* The same of a call, whose caller may want the words instead. */
+static int __attribute__((format(printf, 3, 4)))
+call_fail(const struct keelctl_call *call, int status, const char *format, ...)
+{
+    char text[KEELCTL_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    format_line(call->ret_why != NULL ? call->ret_why : text, format, args);
+    va_end(args);
+    return call->ret_why != NULL ? status : keelctl_fail(status, "%s", text);
 }
 
 struct attempt {
@@ -82,13 +103,13 @@ static bool may_try_next(const struct attempt *attempt)
 static int report_unreachable(const struct attempt *attempt)
 {
     if (attempt->ctl->endpoint_count > 1)
-        return keelctl_fail(KEELCTL_UNAVAILABLE,
-                            "cannot connect to any of the %zu endpoints; is keelfs running there?",
-                            attempt->ctl->endpoint_count);
-    return keelctl_fail(KEELCTL_UNAVAILABLE,
-                        "cannot connect to %s; is keelfs running there? --endpoint HOST:PORT names "
-                        "another node",
-                        attempt->endpoint);
+        return call_fail(attempt->call, KEELCTL_UNAVAILABLE,
+                         "cannot connect to any of the %zu endpoints; is keelfs running there?",
+                         attempt->ctl->endpoint_count);
+    return call_fail(attempt->call, KEELCTL_UNAVAILABLE,
+                     "cannot connect to %s; is keelfs running there? --endpoint HOST:PORT names "
+                     "another node",
+                     attempt->endpoint);
 }
 
 static int report(const struct attempt *attempt)
@@ -98,24 +119,24 @@ static int report(const struct attempt *attempt)
         attempt->call->read_only ? "" : "; whether the change was made is not known";
     switch (attempt->e.code) {
     case KE_TIMEOUT:
-        return keelctl_fail(KEELCTL_UNAVAILABLE,
-                            "%s: no answer from %s within %u ms: no majority of the members may "
-                            "be up (see keelctl status)%s",
-                            command, attempt->endpoint, attempt->ctl->timeout_ms, unknown);
+        return call_fail(attempt->call, KEELCTL_UNAVAILABLE,
+                         "%s: no answer from %s within %u ms: no majority of the members may "
+                         "be up (see keelctl status)%s",
+                         command, attempt->endpoint, attempt->ctl->timeout_ms, unknown);
     case KE_SHUTDOWN:
     case KE_IO:
     case KE_CORRUPT:
     case KE_CANCELLED:
-        return keelctl_fail(KEELCTL_UNAVAILABLE, "%s: %s: %s%s", command, attempt->endpoint,
-                            attempt->e.text, unknown);
+        return call_fail(attempt->call, KEELCTL_UNAVAILABLE, "%s: %s: %s%s", command,
+                         attempt->endpoint, attempt->e.text, unknown);
     case KE_BUSY:
-        return keelctl_fail(KEELCTL_UNAVAILABLE, "%s: %s: %s; try again later", command,
-                            attempt->endpoint, attempt->e.text);
+        return call_fail(attempt->call, KEELCTL_UNAVAILABLE, "%s: %s: %s; try again later", command,
+                         attempt->endpoint, attempt->e.text);
     case KE_NOT_SUPPORTED:
-        return keelctl_fail(KEELCTL_REFUSED, "%s: %s is no keelfs of this version: %s", command,
-                            attempt->endpoint, attempt->e.text);
+        return call_fail(attempt->call, KEELCTL_REFUSED, "%s: %s is no keelfs of this version: %s",
+                         command, attempt->endpoint, attempt->e.text);
     default:
-        return keelctl_fail(KEELCTL_REFUSED, "%s: %s", command, attempt->e.text);
+        return call_fail(attempt->call, KEELCTL_REFUSED, "%s: %s", command, attempt->e.text);
     }
 }
 
@@ -158,7 +179,60 @@ int keelctl_call(const struct keelctl *ctl, const struct keelctl_call *call,
     *ret_response = protobuf_c_message_unpack(call->response, NULL, size, bytes);
     free(bytes);
     if (*ret_response == NULL)
-        return keelctl_fail(KEELCTL_UNAVAILABLE, "%s: %s answers with something else than %s",
-                            ctl->command, attempt.endpoint, call->response->name);
+        return call_fail(call, KEELCTL_UNAVAILABLE, "%s: %s answers with something else than %s",
+                         ctl->command, attempt.endpoint, call->response->name);
     return KEELCTL_OK;
+}
+
+/* ---- what the leader alone does ---- */
+
+static const void *response_field(const ProtobufCMessage *response, const char *name)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(response->descriptor, name);
+    assert(field != NULL);
+    return (const char *)response + field->offset;
+}
+
+static bool response_sends_on(const ProtobufCMessage *response, const char **ret_address)
+{
+    *ret_address = *(char *const *)response_field(response, "leader_address");
+    return *(const protobuf_c_boolean *)response_field(response, "not_leader") != 0;
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec time = {.tv_nsec = ms * (long)NS_PER_MS};
+    (void)nanosleep(&time, NULL);
+}
+
+int keelctl_call_leader(const struct keelctl *ctl, const struct keelctl_call *call,
+                        ProtobufCMessage **ret_response)
+{
+    uint64_t deadline_ns = clock_ns() + ctl->timeout_ms * NS_PER_MS;
+    struct keelctl at = *ctl;
+    char leader[STORE_ADDRESS_MAX + 1];
+    const char *address;
+    unsigned hops = 0;
+    uint64_t now_ns;
+    while ((now_ns = clock_ns()) < deadline_ns) {
+        at.timeout_ms = (uint32_t)((deadline_ns - now_ns) / NS_PER_MS) + 1;
+        int status = keelctl_call(&at, call, ret_response);
+        if (status != KEELCTL_OK || !response_sends_on(*ret_response, &address))
+            return status;
+        at = *ctl;
+        if (address[0] != '\0') {
+            (void)snprintf(leader, sizeof(leader), "%s", address);
+            at.endpoints[0] = leader;
+            at.endpoint_count = 1;
+        }
+        protobuf_c_message_free_unpacked(*ret_response, NULL);
+        /* The first hop is most often right. After that, they may be in an election. */
+        if (hops++ > 0 || at.endpoints[0] != leader)
+            pause_ms(LEADER_PAUSE_MS);
+    }
+    return call_fail(call, KEELCTL_UNAVAILABLE,
+                     "%s: no leader within %u ms: no majority of the members may be up (see "
+                     "keelctl status); nothing was changed",
+                     ctl->command, ctl->timeout_ms);
 }

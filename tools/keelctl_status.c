@@ -1,13 +1,10 @@
-#include "tools/keelctl.h"
-
-#include "keelfspb.pb-c.h"
+#include "tools/keelctl_cluster.h"
+#include "tools/keelctl_table.h"
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define CELL_MAX 300
 
 enum column {
     COLUMN_MEMBER,
@@ -17,79 +14,35 @@ enum column {
     COLUMN_MATCH,
     COLUMN_STATE
 };
-#define COLUMN_COUNT 6
-
-struct row {
-    char cells[COLUMN_COUNT][CELL_MAX];
-};
-
-static const Keelfspb__MemberStatus *find_leader(const Keelfspb__StatusResponse *status)
-{
-    for (size_t i = 0; i < status->n_members; i++) {
-        if (status->members[i]->is_leader)
-            return status->members[i];
-    }
-    return NULL;
-}
-
-static void fill_row(const Keelfspb__StatusResponse *status, const Keelfspb__MemberStatus *member,
-                     struct row *row)
-{
-    /* Only the leader knows how the others do. */
-    bool leads = strcmp(status->role, "leader") == 0;
-    const char *role = member->is_self ? status->role : "-";
-    const char *state = "-";
-    if (leads && !member->is_self)
-        state = member->active ? "up" : "silent";
-    if (member->is_self)
-        state = "up";
-    (void)snprintf(row->cells[COLUMN_MEMBER], CELL_MAX, "%s%s", member->name,
-                   member->is_self ? " (asked)" : "");
-    (void)snprintf(row->cells[COLUMN_STORE], CELL_MAX, "%" PRIu64, member->store_id);
-    (void)snprintf(row->cells[COLUMN_ADDRESS], CELL_MAX, "%s", member->address);
-    (void)snprintf(row->cells[COLUMN_ROLE], CELL_MAX, "%s", member->is_leader ? "leader" : role);
-    if (leads)
-        (void)snprintf(row->cells[COLUMN_MATCH], CELL_MAX, "%" PRIu64, member->match_index);
-    else
-        (void)snprintf(row->cells[COLUMN_MATCH], CELL_MAX, "-");
-    (void)snprintf(row->cells[COLUMN_STATE], CELL_MAX, "%s", state);
-}
-
-static void widen(size_t *widths, const struct row *row)
-{
-    for (size_t i = 0; i < COLUMN_COUNT; i++) {
-        size_t length = strlen(row->cells[i]);
-        widths[i] = length > widths[i] ? length : widths[i];
-    }
-}
-
-static void print_row(const size_t *widths, const struct row *row)
-{
-    for (size_t i = 0; i + 1 < COLUMN_COUNT; i++)
-        printf("%-*s  ", (int)widths[i], row->cells[i]);
-    printf("%s\n", row->cells[COLUMN_COUNT - 1]);
-}
 
 static void print_members(const Keelfspb__StatusResponse *status)
 {
-    static const struct row header = {{"MEMBER", "STORE", "ADDRESS", "ROLE", "MATCH", "STATE"}};
-    size_t widths[COLUMN_COUNT] = {0};
-    struct row row;
-    widen(widths, &header);
-    for (size_t i = 0; i < status->n_members; i++) {
-        fill_row(status, status->members[i], &row);
-        widen(widths, &row);
+    static const char *const header[] = {"MEMBER", "STORE", "ADDRESS", "ROLE", "MATCH", "STATE"};
+    struct keelctl_table table;
+    char state[KEELCTL_STATE_MAX];
+    keelctl_table_init(&table, header, sizeof(header) / sizeof(header[0]));
+    for (size_t i = 0; i < status->n_members && i < STORE_MEMBERS_MAX; i++) {
+        const Keelfspb__MemberStatus *member = status->members[i];
+        keelctl_table_add_row(&table);
+        keelctl_table_set(&table, COLUMN_MEMBER, "%s%s", member->name,
+                          member->is_self ? " (asked)" : "");
+        keelctl_table_set(&table, COLUMN_STORE, "%" PRIu64, member->store_id);
+        keelctl_table_set(&table, COLUMN_ADDRESS, "%s", member->address);
+        keelctl_table_set(&table, COLUMN_ROLE, "%s", keelctl_member_role(member));
+        /* Only the leader knows how the others do. */
+        if (keelctl_cluster_is_leaders(status))
+            keelctl_table_set(&table, COLUMN_MATCH, "%" PRIu64, member->match_index);
+        else
+            keelctl_table_set(&table, COLUMN_MATCH, "-");
+        keelctl_member_state(status, member, state);
+        keelctl_table_set(&table, COLUMN_STATE, "%s", state);
     }
-    print_row(widths, &header);
-    for (size_t i = 0; i < status->n_members; i++) {
-        fill_row(status, status->members[i], &row);
-        print_row(widths, &row);
-    }
+    keelctl_table_print(&table);
 }
 
 static void print_text(const Keelfspb__StatusResponse *status)
 {
-    const Keelfspb__MemberStatus *leader = find_leader(status);
+    const Keelfspb__MemberStatus *leader = keelctl_cluster_leader(status);
     printf("cluster   %016" PRIx64 "\n", status->cluster_id);
     printf("node      %s (store %" PRIu64 "), %s, keelfs %s\n", status->name, status->store_id,
            status->role, status->version);
@@ -102,12 +55,36 @@ static void print_text(const Keelfspb__StatusResponse *status)
     print_members(status);
 }
 
+static void add_member(cJSON *members, const Keelfspb__StatusResponse *status,
+                       const Keelfspb__MemberStatus *member)
+{
+    cJSON *item = cJSON_CreateObject();
+    cJSON_AddItemToArray(members, item);
+    keelctl_json_add_number(item, "store_id", member->store_id);
+    cJSON_AddStringToObject(item, "name", member->name);
+    cJSON_AddStringToObject(item, "address", member->address);
+    cJSON_AddBoolToObject(item, "is_self", member->is_self);
+    cJSON_AddBoolToObject(item, "is_leader", member->is_leader);
+    cJSON_AddBoolToObject(item, "is_voter", keelctl_member_is_voter(member));
+    cJSON_AddBoolToObject(item, "promote", member->promote);
+    keelctl_json_add_number(item, "replaces", member->replaces);
+    keelctl_json_add_id(item, "data_id", member->data_id);
+    /* Null where this node cannot know. */
+    if (keelctl_cluster_is_leaders(status)) {
+        keelctl_json_add_number(item, "match_index", member->match_index);
+        cJSON_AddBoolToObject(item, "active", member->active || member->is_self);
+        cJSON_AddStringToObject(item, "progress", member->progress);
+    } else {
+        cJSON_AddNullToObject(item, "match_index");
+        cJSON_AddNullToObject(item, "active");
+        cJSON_AddNullToObject(item, "progress");
+    }
+}
+
 static int print_json(const Keelfspb__StatusResponse *status)
 {
-    char cluster[24];
     cJSON *object = cJSON_CreateObject();
-    (void)snprintf(cluster, sizeof(cluster), "%016" PRIx64, status->cluster_id);
-    cJSON_AddStringToObject(object, "cluster_id", cluster);
+    keelctl_json_add_id(object, "cluster_id", status->cluster_id);
     keelctl_json_add_number(object, "store_id", status->store_id);
     keelctl_json_add_number(object, "region_id", status->region_id);
     cJSON_AddStringToObject(object, "name", status->name);
@@ -120,46 +97,22 @@ static int print_json(const Keelfspb__StatusResponse *status)
     keelctl_json_add_number(object, "first_index", status->first_index);
     keelctl_json_add_number(object, "last_index", status->last_index);
     keelctl_json_add_number(object, "revision", status->revision);
-    bool leads = strcmp(status->role, "leader") == 0;
     cJSON *members = cJSON_AddArrayToObject(object, "members");
-    for (size_t i = 0; i < status->n_members; i++) {
-        const Keelfspb__MemberStatus *member = status->members[i];
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddItemToArray(members, item);
-        keelctl_json_add_number(item, "store_id", member->store_id);
-        cJSON_AddStringToObject(item, "name", member->name);
-        cJSON_AddStringToObject(item, "address", member->address);
-        cJSON_AddBoolToObject(item, "is_self", member->is_self);
-        cJSON_AddBoolToObject(item, "is_leader", member->is_leader);
-        /* Null where this node cannot know. */
-        if (leads) {
-            keelctl_json_add_number(item, "match_index", member->match_index);
-            cJSON_AddBoolToObject(item, "active", member->active || member->is_self);
-        } else {
-            cJSON_AddNullToObject(item, "match_index");
-            cJSON_AddNullToObject(item, "active");
-        }
-    }
+    for (size_t i = 0; i < status->n_members; i++)
+        add_member(members, status, status->members[i]);
     return keelctl_json_print(object, false, "\n");
 }
 
 int keelctl_status(const struct keelctl *ctl)
 {
-    Keelfspb__StatusRequest request = KEELFSPB__STATUS_REQUEST__INIT;
-    struct keelctl_call call = {
-        .method = "/keelfspb.KeelFs/Status",
-        .request = &request.base,
-        .response = &keelfspb__status_response__descriptor,
-        .read_only = true,
-    };
-    ProtobufCMessage *reply;
-    int status = keelctl_call(ctl, &call, &reply);
+    Keelfspb__StatusResponse *reply;
+    int status = keelctl_cluster_ask(ctl, NULL, &reply);
     if (status != KEELCTL_OK)
         return status;
     if (ctl->json)
-        status = print_json((const void *)reply);
+        status = print_json(reply);
     else
-        print_text((const void *)reply);
-    protobuf_c_message_free_unpacked(reply, NULL);
+        print_text(reply);
+    keelctl_cluster_free(reply);
     return status;
 }

@@ -96,6 +96,13 @@ void keelctl_json_add_number(struct cJSON *object, const char *name, uint64_t va
     cJSON_AddRawToObject(object, name, text);
 }
 
+void keelctl_json_add_id(struct cJSON *object, const char *name, uint64_t value)
+{
+    char text[NUMBER_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "%016" PRIx64, value);
+    cJSON_AddStringToObject(object, name, text);
+}
+
 int keelctl_json_print(struct cJSON *object, bool compact, const char *end)
 {
     char *text = compact ? cJSON_PrintUnformatted(object) : cJSON_Print(object);
