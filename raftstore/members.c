@@ -76,8 +76,8 @@ int members_parse(const char *text, struct store_member *members, size_t *ret_co
     size_t count = 0;
     for (const char *part = text;; part++) {
         size_t size = strcspn(part, ",");
-        if (count == STORE_MEMBERS_MAX)
-            return err_set(e, KE_INVALID, "a cluster has at most %d members", STORE_MEMBERS_MAX);
+        if (count == STORE_VOTERS_MAX)
+            return err_set(e, KE_INVALID, "a new cluster has at most %d members", STORE_VOTERS_MAX);
         int rc = member_parse(part, size, &members[count], e);
         if (rc != 0)
             return rc;

@@ -15,7 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Fills `members` (STORE_MEMBERS_MAX of them) in the order of their ids.
+/* Fills `members` (room for STORE_MEMBERS_MAX) in the order of their ids; all will be
+ * voters, so there are STORE_VOTERS_MAX at most.
  * KE_INVALID says what is wrong with the text. */
 int members_parse(const char *text, struct store_member *members, size_t *ret_count, struct err *e);
 

@@ -221,11 +221,11 @@ const struct region_peer *region_find_peer(const struct region *region, uint64_t
 
 /* --- StoreIdent --- */
 
-int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct err *e)
+static int ident_get(struct engine *kv, const struct key *key, struct store_ident *ret_ident,
+                     struct err *e)
 {
-    struct key key = key_store_ident();
     ProtobufCMessage *message = NULL;
-    int rc = state_get(kv, CF_META, &key, &raft_serverpb__store_ident__descriptor, &message, e);
+    int rc = state_get(kv, CF_META, key, &raft_serverpb__store_ident__descriptor, &message, e);
     if (rc != 0)
         return rc;
     assert(message != NULL);
@@ -241,7 +241,7 @@ int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct er
     return 0;
 }
 
-void store_ident_save(struct engine *kv, struct engine_batch *batch,
+static void ident_put(struct engine *kv, struct engine_batch *batch, const struct key *key,
                       const struct store_ident *ident)
 {
     RaftServerpb__StoreIdent row = RAFT_SERVERPB__STORE_IDENT__INIT;
@@ -250,8 +250,39 @@ void store_ident_save(struct engine *kv, struct engine_batch *batch,
     row.incarnation = ident->incarnation;
     row.data_id = ident->data_id;
     row.name = (char *)ident->name;
+    state_put(kv, batch, CF_META, key, &row.base);
+}
+
+int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct err *e)
+{
     struct key key = key_store_ident();
-    state_put(kv, batch, CF_META, &key, &row.base);
+    return ident_get(kv, &key, ret_ident, e);
+}
+
+void store_ident_save(struct engine *kv, struct engine_batch *batch,
+                      const struct store_ident *ident)
+{
+    struct key key = key_store_ident();
+    ident_put(kv, batch, &key, ident);
+}
+
+int store_ident_load_prepared(struct engine *kv, struct store_ident *ret_ident, struct err *e)
+{
+    struct key key = key_prepare_bootstrap();
+    return ident_get(kv, &key, ret_ident, e);
+}
+
+void store_ident_save_prepared(struct engine *kv, struct engine_batch *batch,
+                               const struct store_ident *ident)
+{
+    struct key key = key_prepare_bootstrap();
+    ident_put(kv, batch, &key, ident);
+}
+
+void store_ident_delete_prepared(struct engine *kv, struct engine_batch *batch)
+{
+    struct key key = key_prepare_bootstrap();
+    engine_batch_delete(batch, kv, CF_META, key_bytes(&key));
 }
 
 /* --- members --- */

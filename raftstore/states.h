@@ -84,6 +84,12 @@ struct store_ident {
 int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct err *e);
 void store_ident_save(struct engine *kv, struct engine_batch *batch,
                       const struct store_ident *ident);
+/* Of a directory that asks to join and has no identity yet: its data id alone. Gone
+ * once it has one. */
+int store_ident_load_prepared(struct engine *kv, struct store_ident *ret_ident, struct err *e);
+void store_ident_save_prepared(struct engine *kv, struct engine_batch *batch,
+                               const struct store_ident *ident);
+void store_ident_delete_prepared(struct engine *kv, struct engine_batch *batch);
 
 /* metapb.Store rows, instance kv: the members and where they are reached. */
 int members_load(struct engine *kv, struct store_member *members, size_t *ret_count, struct err *e);
