@@ -20,6 +20,7 @@ enum {
     KEY_REGION_RAFT_STATE = 0x02,
     KEY_REGION_APPLY_STATE = 0x03,
     KEY_REGION_SESSION = 0x10,
+    KEY_REGION_SESSION_END = 0x11,
 
     KEY_REGION_META_STATE = 0x01,
 };
@@ -103,6 +104,11 @@ struct key key_session(uint64_t region_id, uint64_t store_id)
     return key;
 }
 
+struct key key_session_end(uint64_t region_id)
+{
+    return region_key(KEY_REGION, region_id, KEY_REGION_SESSION_END);
+}
+
 struct key key_member(uint64_t store_id)
 {
     struct key key = local_key(KEY_MEMBER);
@@ -114,6 +120,14 @@ struct key key_member(uint64_t store_id)
 struct key key_usage(void)
 {
     return local_key(KEY_USAGE);
+}
+
+struct key key_usage_end(void)
+{
+    struct key key = key_usage();
+
+    add_byte(&key, 0);
+    return key;
 }
 
 struct key key_content(uint64_t id, uint32_t chunk)
@@ -153,6 +167,25 @@ struct bytes key_attr_end(const char *dir, uint8_t *out)
     assert(key.size > 1);
     out[key.size - 1] = '/' + 1;
     return key;
+}
+
+struct bytes key_end(uint8_t *out)
+{
+    static_assert(PATH_ROW_MAX > PATH_BYTES_MAX + 1, "longer than any row's name");
+
+    memset(out, 0xff, PATH_ROW_MAX);
+    return (struct bytes){.data = out, .size = PATH_ROW_MAX};
+}
+
+const char *key_cf_name(enum engine_cf cf)
+{
+    static const char *const names[CF_COUNT] = {
+        [CF_DEFAULT] = "default", [CF_ATTR] = "attr", [CF_LOCK] = "lock",
+        [CF_WRITE] = "write",     [CF_META] = "meta",
+    };
+
+    assert(cf < CF_COUNT);
+    return names[cf];
 }
 
 int key_parse_cf(const char *name, enum engine_cf *ret_cf)

@@ -27,8 +27,10 @@ struct key key_prepare_bootstrap(void);
 struct key key_apply_state(uint64_t region_id);
 struct key key_region_state(uint64_t region_id);
 struct key key_session(uint64_t region_id, uint64_t store_id); /* 01 02 region 10 store */
+struct key key_session_end(uint64_t region_id);                /* behind all of them */
 struct key key_member(uint64_t store_id);                      /* 01 04 store */
 struct key key_usage(void);                                    /* 01 05 */
+struct key key_usage_end(void);                                /* behind it */
 
 /* Instance `kv`, column family CF_DEFAULT: a chunk of the content of the file
  * with this id, be64(id) be32(chunk). Content is named after the file, not after
@@ -45,6 +47,12 @@ struct bytes key_attr(const char *path, bool directory, uint8_t *out);
  * byte after '/'. Not of the root. */
 struct bytes key_attr_end(const char *dir, uint8_t *out);
 
+/* Behind every row of any column family, for a range that needs an end. `out` has
+ * PATH_ROW_MAX bytes. */
+struct bytes key_end(uint8_t *out);
+
+/* Column families as snapshots name them. */
+const char *key_cf_name(enum engine_cf cf);
 /* Column families as raw clients name them: "default" (also when empty), "lock",
  * "write". KE_INVALID for another. */
 int key_parse_cf(const char *name, enum engine_cf *ret_cf);
