@@ -9,12 +9,17 @@
 #include "raftstore/usage_row.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct tree {
     struct engine *kv;
+    /* Read-locked while a view is made, so that none is made between the begin of a
+     * hold and the first write that it is to hide. */
+    pthread_rwlock_t lock;
+    struct tree_view *held; /* what new views are during a hold, else NULL */
 };
 
 /* --- views --- */
@@ -22,17 +27,28 @@ struct tree {
 struct tree *tree_new(struct engine *kv)
 {
     struct tree *tree = mem_alloc(sizeof *tree);
+    pthread_rwlockattr_t attr;
 
+    /* Readers without a pause would keep a hold waiting for ever. */
+    (void)pthread_rwlockattr_init(&attr);
+    (void)pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(&tree->lock, &attr);
+    (void)pthread_rwlockattr_destroy(&attr);
     tree->kv = kv;
+    tree->held = NULL;
     return tree;
 }
 
 void tree_free(struct tree *tree)
 {
-    free(tree);
+    if (tree != NULL) {
+        assert(tree->held == NULL);
+        (void)pthread_rwlock_destroy(&tree->lock);
+        free(tree);
+    }
 }
 
-struct tree_view *tree_view_new(struct tree *tree)
+static struct tree_view *make_view(struct tree *tree)
 {
     struct tree_view *view = mem_alloc(sizeof *view);
 
@@ -40,6 +56,41 @@ struct tree_view *tree_view_new(struct tree *tree)
     view->kv = tree->kv;
     view->snapshot = engine_snapshot_new(tree->kv);
     return view;
+}
+
+struct tree_view *tree_view_new(struct tree *tree)
+{
+    struct tree_view *view;
+
+    (void)pthread_rwlock_rdlock(&tree->lock);
+    view = tree->held;
+    if (view != NULL) {
+        tree_view_ref(view);
+    } else {
+        view = make_view(tree);
+    }
+    (void)pthread_rwlock_unlock(&tree->lock);
+    return view;
+}
+
+void tree_hold(struct tree *tree)
+{
+    (void)pthread_rwlock_wrlock(&tree->lock);
+    assert(tree->held == NULL);
+    tree->held = make_view(tree);
+    (void)pthread_rwlock_unlock(&tree->lock);
+}
+
+void tree_release_hold(struct tree *tree)
+{
+    struct tree_view *held;
+
+    (void)pthread_rwlock_wrlock(&tree->lock);
+    held = tree->held;
+    assert(held != NULL);
+    tree->held = NULL;
+    (void)pthread_rwlock_unlock(&tree->lock);
+    tree_view_unref(held);
 }
 
 void tree_view_ref(struct tree_view *view)
@@ -116,11 +167,13 @@ int tree_read_link(struct tree_view *view, const char *path, char *buffer)
 
 int tree_usage(struct tree *tree, struct tree_usage *ret_usage)
 {
+    struct tree_view *view = tree_view_new(tree);
     struct key key = key_usage();
     uint8_t *value;
     size_t size;
-    int code = engine_get(tree->kv, NULL, CF_META, key_bytes(&key), &value, &size);
+    int code = engine_get(view->kv, view->snapshot, CF_META, key_bytes(&key), &value, &size);
 
+    tree_view_unref(view);
     if (code == KE_NOT_FOUND) {
         *ret_usage = (struct tree_usage){0};
         return 0;

@@ -74,6 +74,11 @@ typedef int tree_scan_fn(void *ctx, const void *key, size_t key_size, const void
 int tree_scan(struct tree_view *view, const char *cf, const void *start, size_t start_size,
               uint32_t limit, size_t max_bytes, tree_scan_fn *each, void *ctx);
 
+/* The data is about to be replaced as a whole: until tree_release_hold() new views
+ * and tree_usage() show the state of now. Not twice at a time. */
+void tree_hold(struct tree *tree);
+void tree_release_hold(struct tree *tree);
+
 /* For statfs: the counters that every command keeps exact as part of the
  * replicated state, so this is one row and no scan. */
 struct tree_usage {
