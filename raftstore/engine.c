@@ -1,28 +1,16 @@
 #include "raftstore/engine.h"
 
+#include "raftstore/engine_private.h"
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <rocksdb/c.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-struct engine {
-    char *dir;
-    rocksdb_t *db;
-    size_t cf_count;
-    rocksdb_column_family_handle_t *cfs[CF_COUNT];
-    /* Of every read at the latest state and of every write; never changed after
-     * open, so shared by all threads. */
-    rocksdb_readoptions_t *read_options;
-    rocksdb_writeoptions_t *write_options;
-    rocksdb_writeoptions_t *write_sync_options;
-};
 
 struct engine_snapshot {
     const rocksdb_snapshot_t *snapshot;
@@ -53,9 +41,7 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* What RocksDB says about a failure, as a code and, in `e` (may be NULL), in its
- * words. The one place that frees its error strings. */
-static int take_error(char **error, struct err *e)
+int engine_take_error(char **error, struct err *e)
 {
     int code = starts_with(*error, "Corruption") ? KE_CORRUPT : KE_IO;
 
@@ -100,7 +86,7 @@ static const struct tuning tunings[] = {
              * was in; the raft log replays the rest. */
             .options = "wal_recovery_mode=kPointInTimeRecovery;"
                        "write_buffer_size=8M;max_write_buffer_number=3;"
-                       "db_write_buffer_size=24M;max_total_wal_size=96M;wal_bytes_per_sync=1M;"
+                       "db_write_buffer_size=24M;max_total_wal_size=64M;wal_bytes_per_sync=1M;"
                        /* Most lookups of a new name find nothing. */
                        "memtable_whole_key_filtering=true;"
                        "memtable_prefix_bloom_size_ratio=0.02;",
@@ -137,7 +123,7 @@ static int apply_options(rocksdb_options_t **options, const char *text, struct e
     rocksdb_get_options_from_string(*options, text, next, &error);
     rocksdb_options_destroy(*options);
     *options = next;
-    return error != NULL ? take_error(&error, e) : 0;
+    return error != NULL ? engine_take_error(&error, e) : 0;
 }
 
 /* Few threads read, so few shards: each must hold many blocks. */
@@ -178,8 +164,9 @@ static void set_table_options(rocksdb_options_t *options, size_t cache_bytes)
     rocksdb_cache_destroy(cache);
 }
 
-static int make_options(const struct tuning *tuning, rocksdb_options_t **ret_options, struct err *e)
+int engine_make_options(enum engine_kind kind, rocksdb_options_t **ret_options, struct err *e)
 {
+    const struct tuning *tuning = &tunings[kind];
     rocksdb_options_t *options = rocksdb_options_create();
     int code = apply_options(&options, common_options, e);
 
@@ -245,7 +232,7 @@ static int explain_open_error(const char *dir, char **error, struct err *e)
 {
     /* RocksDB has no code for it; every way to say it names the lock file. */
     bool locked = strstr(*error, "/LOCK") != NULL && strstr(*error, "lock") != NULL;
-    int code = take_error(error, e);
+    int code = engine_take_error(error, e);
 
     if (locked) {
         return err_set(e, KE_IO, "data directory %s is in use by another process", dir);
@@ -275,7 +262,6 @@ static int open_db(struct engine *engine, const rocksdb_options_t *options, stru
 
 int engine_open(const char *dir, enum engine_kind kind, struct engine **ret_engine, struct err *e)
 {
-    const struct tuning *tuning = &tunings[kind];
     rocksdb_options_t *options = NULL;
     struct engine *engine;
     int code = check_dir(dir, e);
@@ -283,13 +269,13 @@ int engine_open(const char *dir, enum engine_kind kind, struct engine **ret_engi
     if (code != 0) {
         return code;
     }
-    code = make_options(tuning, &options, e);
+    code = engine_make_options(kind, &options, e);
     if (code != 0) {
         return code;
     }
     engine = mem_zalloc(sizeof *engine);
     engine->dir = mem_strdup(dir);
-    engine->cf_count = tuning->cf_count;
+    engine->cf_count = tunings[kind].cf_count;
     engine->read_options = rocksdb_readoptions_create();
     engine->write_options = rocksdb_writeoptions_create();
     engine->write_sync_options = rocksdb_writeoptions_create();
@@ -322,7 +308,7 @@ void engine_close(struct engine *engine)
     free(engine);
 }
 
-static rocksdb_column_family_handle_t *handle(const struct engine *engine, enum engine_cf cf)
+rocksdb_column_family_handle_t *engine_handle(const struct engine *engine, enum engine_cf cf)
 {
     assert(cf < engine->cf_count);
     return engine->cfs[cf];
@@ -341,13 +327,13 @@ int engine_get(struct engine *engine, const struct engine_snapshot *snapshot, en
     const rocksdb_readoptions_t *options =
         snapshot != NULL ? snapshot->read_options : engine->read_options;
     char *error = NULL;
-    rocksdb_pinnableslice_t *pinned = rocksdb_get_pinned_cf(engine->db, options, handle(engine, cf),
-                                                            chars(key), key.size, &error);
+    rocksdb_pinnableslice_t *pinned = rocksdb_get_pinned_cf(
+        engine->db, options, engine_handle(engine, cf), chars(key), key.size, &error);
     const char *value;
     size_t size;
 
     if (error != NULL) {
-        return take_error(&error, NULL);
+        return engine_take_error(&error, NULL);
     }
     if (pinned == NULL) {
         return KE_NOT_FOUND;
@@ -448,10 +434,10 @@ void engine_batch_put(struct engine_batch *batch, struct engine *engine, enum en
                       struct bytes key, struct bytes value)
 {
     if (batch->indexed != NULL) {
-        rocksdb_writebatch_wi_put_cf(batch->indexed, handle(engine, cf), chars(key), key.size,
-                                     chars(value), value.size);
+        rocksdb_writebatch_wi_put_cf(batch->indexed, engine_handle(engine, cf), chars(key),
+                                     key.size, chars(value), value.size);
     } else {
-        rocksdb_writebatch_put_cf(batch->plain, handle(engine, cf), chars(key), key.size,
+        rocksdb_writebatch_put_cf(batch->plain, engine_handle(engine, cf), chars(key), key.size,
                                   chars(value), value.size);
     }
 }
@@ -460,9 +446,10 @@ void engine_batch_delete(struct engine_batch *batch, struct engine *engine, enum
                          struct bytes key)
 {
     if (batch->indexed != NULL) {
-        rocksdb_writebatch_wi_delete_cf(batch->indexed, handle(engine, cf), chars(key), key.size);
+        rocksdb_writebatch_wi_delete_cf(batch->indexed, engine_handle(engine, cf), chars(key),
+                                        key.size);
     } else {
-        rocksdb_writebatch_delete_cf(batch->plain, handle(engine, cf), chars(key), key.size);
+        rocksdb_writebatch_delete_cf(batch->plain, engine_handle(engine, cf), chars(key), key.size);
     }
 }
 
@@ -470,8 +457,8 @@ void engine_batch_delete_range(struct engine_batch *batch, struct engine *engine
                                struct bytes from, struct bytes to)
 {
     assert(batch->plain != NULL);
-    rocksdb_writebatch_delete_range_cf(batch->plain, handle(engine, cf), chars(from), from.size,
-                                       chars(to), to.size);
+    rocksdb_writebatch_delete_range_cf(batch->plain, engine_handle(engine, cf), chars(from),
+                                       from.size, chars(to), to.size);
 }
 
 void engine_batch_set_save_point(struct engine_batch *batch)
@@ -498,11 +485,11 @@ int engine_batch_get(struct engine_batch *batch, struct engine *engine, enum eng
     size_t size;
 
     assert(batch->indexed != NULL);
-    value = rocksdb_writebatch_wi_get_from_batch_and_db_cf(batch->indexed, engine->db,
-                                                           engine->read_options, handle(engine, cf),
-                                                           chars(key), key.size, &size, &error);
+    value = rocksdb_writebatch_wi_get_from_batch_and_db_cf(
+        batch->indexed, engine->db, engine->read_options, engine_handle(engine, cf), chars(key),
+        key.size, &size, &error);
     if (error != NULL) {
-        return take_error(&error, NULL);
+        return engine_take_error(&error, NULL);
     }
     if (value == NULL) {
         return KE_NOT_FOUND;
@@ -510,6 +497,15 @@ int engine_batch_get(struct engine_batch *batch, struct engine *engine, enum eng
     *ret_value = (uint8_t *)value;
     *ret_size = size;
     return 0;
+}
+
+static void stop_after_failed_write(const struct engine *engine, char **error)
+{
+    struct err e;
+
+    (void)engine_take_error(error, &e);
+    log_fatal("cannot write to %s: %s; stopping, since what is on the disk is unknown now",
+              engine->dir, e.text);
 }
 
 void engine_write(struct engine *engine, struct engine_batch *batch, bool sync)
@@ -524,11 +520,7 @@ void engine_write(struct engine *engine, struct engine_batch *batch, bool sync)
         rocksdb_write(engine->db, options, batch->plain, &error);
     }
     if (error != NULL) {
-        struct err e;
-
-        take_error(&error, &e);
-        log_fatal("cannot write to %s: %s; stopping, since what is on the disk is unknown now",
-                  engine->dir, e.text);
+        stop_after_failed_write(engine, &error);
     }
 }
 
@@ -550,11 +542,11 @@ struct engine_iterator *engine_iterator_new(struct engine *engine,
     if (to.size > 0) {
         rocksdb_readoptions_set_iterate_upper_bound(it->read_options, chars(to), to.size);
     }
-    it->rocks = rocksdb_create_iterator_cf(engine->db, it->read_options, handle(engine, cf));
+    it->rocks = rocksdb_create_iterator_cf(engine->db, it->read_options, engine_handle(engine, cf));
     if (batch != NULL) {
         /* Takes the iterator it is given. */
         it->rocks = rocksdb_writebatch_wi_create_iterator_with_base_cf(batch->indexed, it->rocks,
-                                                                       handle(engine, cf));
+                                                                       engine_handle(engine, cf));
     }
     return it;
 }
@@ -610,7 +602,7 @@ int engine_iterator_status(const struct engine_iterator *it)
     char *error = NULL;
 
     rocksdb_iter_get_error(it->rocks, &error);
-    return error != NULL ? take_error(&error, NULL) : 0;
+    return error != NULL ? engine_take_error(&error, NULL) : 0;
 }
 
 void engine_iterator_free(struct engine_iterator *it)
@@ -625,6 +617,51 @@ void engine_iterator_free(struct engine_iterator *it)
 
 /* --- maintenance --- */
 
+void engine_sync(struct engine *engine)
+{
+    char *error = NULL;
+
+    rocksdb_flush_wal(engine->db, 1, &error);
+    if (error != NULL) {
+        stop_after_failed_write(engine, &error);
+    }
+}
+
+/* So many 0xff bytes stand for "all that is longer": file borders below the end
+ * that differ only behind them are not looked for. */
+#define LAST_KEY_PADDING 8
+
+/* A key below `to` with as few keys as possible between the two. RocksDB removes
+ * files up to and including the end it is given, so the end itself must not be
+ * that. */
+static struct bytes make_last_key(struct bytes to, uint8_t *out)
+{
+    size_t size = to.size;
+
+    assert(size > 0);
+    memcpy(out, to.data, size);
+    if (out[size - 1] == 0) {
+        return (struct bytes){.data = out, .size = size - 1};
+    }
+    out[size - 1]--;
+    memset(out + size, 0xff, LAST_KEY_PADDING);
+    return (struct bytes){.data = out, .size = size + LAST_KEY_PADDING};
+}
+
+void engine_drop_files(struct engine *engine, enum engine_cf cf, struct bytes from, struct bytes to)
+{
+    uint8_t *room = mem_alloc(to.size + LAST_KEY_PADDING);
+    struct bytes last = make_last_key(to, room);
+    char *error = NULL;
+
+    rocksdb_delete_file_in_range_cf(engine->db, engine_handle(engine, cf), chars(from), from.size,
+                                    chars(last), last.size, &error);
+    free(room);
+    if (error != NULL) {
+        stop_after_failed_write(engine, &error);
+    }
+}
+
 int engine_flush(struct engine *engine, struct err *e)
 {
     rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
@@ -636,7 +673,7 @@ int engine_flush(struct engine *engine, struct err *e)
     }
     rocksdb_flushoptions_destroy(options);
     if (error != NULL) {
-        int code = take_error(&error, e);
+        int code = engine_take_error(&error, e);
 
         return err_wrap(e, code, "cannot flush %s", engine->dir);
     }
@@ -647,5 +684,6 @@ uint64_t engine_property(struct engine *engine, enum engine_cf cf, const char *n
 {
     uint64_t value;
 
-    return rocksdb_property_int_cf(engine->db, handle(engine, cf), name, &value) == 0 ? value : 0;
+    return rocksdb_property_int_cf(engine->db, engine_handle(engine, cf), name, &value) == 0 ? value
+                                                                                             : 0;
 }

@@ -1,4 +1,4 @@
-/* RocksDB as keelfs uses it: the only file pair that includes rocksdb/c.h.
+/* RocksDB as keelfs uses it: nobody else includes rocksdb/c.h.
  *
  * A node has two instances. `raft` holds the log and RaftLocalState: written
  * with fsync. `kv` holds the data and RaftApplyState: written without; the log
@@ -87,6 +87,37 @@ struct bytes engine_iterator_value(const struct engine_iterator *it);
 /* 0, or why the iterator stopped being valid. */
 int engine_iterator_status(const struct engine_iterator *it);
 void engine_iterator_free(struct engine_iterator *it);
+
+/* Makes everything written so far survive a power cut: one fsync of the
+ * write-ahead log. Does not return when it fails. */
+void engine_sync(struct engine *engine);
+
+/* Gives back the disk space of whole files in [from, to) at once. Only for rows
+ * that a range deletion covers already and that no snapshot needs. */
+void engine_drop_files(struct engine *engine, enum engine_cf cf, struct bytes from,
+                       struct bytes to);
+
+/* --- tables: sorted files of rows that can be put into an engine at once --- */
+
+struct engine_table;
+/* Makes the file; rows then come in ascending order. The C API has no fsync for it:
+ * the caller syncs the file. */
+int engine_table_new(const char *path, struct engine_table **ret_table, struct err *e);
+int engine_table_put(struct engine_table *table, struct bytes key, struct bytes value,
+                     struct err *e);
+/* Ends the file. One without a row is removed: `*ret_size` is 0. */
+int engine_table_finish(struct engine_table *table, uint64_t *ret_size, struct err *e);
+void engine_table_free(struct engine_table *table); /* NULL is fine; after any of the above */
+
+/* Puts a table's rows in, durably. What was in its range must have been deleted. The
+ * file is there as before and can be put in again, after a crash for instance: it is
+ * linked, or copied when RocksDB may have it already. So it may be removed, but not
+ * written to. On the way it is changed for a moment, and has a second name,
+ * `path`.ingest. */
+int engine_ingest(struct engine *engine, enum engine_cf cf, const char *path, struct err *e);
+/* Takes back that change where a crash came in between. To be called before a
+ * checksum over a file that may have been put in is looked at. */
+int engine_table_reset(const char *path, struct err *e);
 
 /* Writes all memtables to disk and syncs: everything written so far is durable. */
 int engine_flush(struct engine *engine, struct err *e);
