@@ -298,6 +298,19 @@ static int bootstrap_fresh(const struct store_config *config, struct engine *raf
 
 /* --- one that has been before --- */
 
+/* See recover.c: between its first and its last step the parts do not fit together. */
+static int check_not_in_recovery(const struct store_config *config, struct engine *kv,
+                                 struct err *e)
+{
+    struct store_ident next;
+    int rc = store_ident_load_prepared(kv, &next, e);
+    if (rc == 0)
+        return err_set(e, KE_INVALID,
+                       "the recovery of data directory %s was cut short: run keelctl recover again",
+                       config->data_dir);
+    return rc == KE_NOT_FOUND ? 0 : rc;
+}
+
 static int check_not_removed(const struct store_config *config, struct engine *kv,
                              const struct store_ident *ident, struct err *e)
 {
@@ -351,6 +364,8 @@ int bootstrap_store(const struct store_config *config, struct engine *raft, stru
         return bootstrap_fresh(config, raft, kv, ret_ident, e);
     if (rc == 0)
         rc = bootstrap_check(config, &ident, e);
+    if (rc == 0)
+        rc = check_not_in_recovery(config, kv, e);
     if (rc == 0)
         rc = check_not_removed(config, kv, &ident, e);
     /* Made by a version that did not number its directories. */

@@ -375,26 +375,44 @@ static bool rows_are_valid(const struct membership *m)
     return true;
 }
 
-bool membership_admits(const struct membership *membership, const struct raft_conf_change *change,
-                       struct member_change *ret_what)
+/* What the change makes of the membership, by our own reckoning of the configuration.
+ * Of one that is turned down `*ret_what` has only the request's id. */
+static bool membership_judge(const struct membership *m, const struct raft_conf_change *change,
+                             struct member_change *ret_what, struct membership *ret_next)
 {
     struct member_change what = {0};
     bool parsed = what_parse(change, &what);
     *ret_what = (struct member_change){.request_id = what.request_id};
     struct raft_conf_state conf;
-    if (!parsed || !change_names_known(membership, change) ||
-        !conf_follow(membership, change, &conf))
+    if (!parsed || !change_names_known(m, change) || !conf_follow(m, change, &conf))
         return false;
     struct raft_id_set members;
     conf_members(&conf, &members);
     if (conf.voters.count == 0 || members.count > STORE_MEMBERS_MAX ||
-        !rows_are_complete(membership, &what, &members) || !rows_keep_identity(membership, &what))
+        !rows_are_complete(m, &what, &members) || !rows_keep_identity(m, &what))
         return false;
-    struct membership next = *membership;
-    membership_apply(&next, &what, &conf);
-    if (membership_voter_count_ahead(&next) > STORE_VOTERS_MAX || !rows_are_valid(&next))
+    *ret_next = *m;
+    membership_apply(ret_next, &what, &conf);
+    if (membership_voter_count_ahead(ret_next) > STORE_VOTERS_MAX || !rows_are_valid(ret_next))
         return false;
     *ret_what = what;
+    return true;
+}
+
+bool membership_admits(const struct membership *membership, const struct raft_conf_change *change,
+                       struct member_change *ret_what)
+{
+    struct membership next;
+    return membership_judge(membership, change, ret_what, &next);
+}
+
+bool membership_follow(struct membership *membership, const struct raft_conf_change *change)
+{
+    struct member_change what;
+    struct membership next;
+    if (!membership_judge(membership, change, &what, &next))
+        return false;
+    *membership = next;
     return true;
 }
 

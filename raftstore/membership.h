@@ -77,8 +77,12 @@ void membership_plan_update(const struct store_member *stores, size_t count, uin
  * is turned down, by all alike. `*ret_what` gets the context. */
 bool membership_admits(const struct membership *membership, const struct raft_conf_change *change,
                        struct member_change *ret_what);
-/* Carries it out: `conf` is what raft made of it. */
+/* Carries it out: `conf` is what raft made of it. One that was turned down but is in
+ * force in the core all the same, with no ids in it, has no rows in `what`. */
 void membership_apply(struct membership *membership, const struct member_change *what,
                       const struct raft_conf_state *conf);
+/* Both where no core is at hand: for one who reads a log that nobody runs. False: the
+ * change is turned down. */
+bool membership_follow(struct membership *membership, const struct raft_conf_change *change);
 
 #endif

@@ -84,8 +84,8 @@ struct store_ident {
 int store_ident_load(struct engine *kv, struct store_ident *ret_ident, struct err *e);
 void store_ident_save(struct engine *kv, struct engine_batch *batch,
                       const struct store_ident *ident);
-/* Of a directory that asks to join and has no identity yet: its data id alone. Gone
- * once it has one. */
+/* The identity to come: of a directory that asks to join, its data id alone; of one
+ * that is being recovered, the new one beside the old. Gone once it is in force. */
 int store_ident_load_prepared(struct engine *kv, struct store_ident *ret_ident, struct err *e);
 void store_ident_save_prepared(struct engine *kv, struct engine_batch *batch,
                                const struct store_ident *ident);
