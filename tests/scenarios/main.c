@@ -1,0 +1,84 @@
+/* scenarios: runs scenarios for as long as one likes. See usage(). */
+#include "random.h"
+#include "scenario.h"
+
+#include "raftstore/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECONDS_DEFAULT 3
+
+struct options {
+    unsigned seconds;
+    uint64_t seed;
+    bool verbose;
+};
+
+static void usage(void)
+{
+    fprintf(stderr, "usage: scenarios [--seconds N] [--seed S] [--verbose] [NAME...]\n"
+                    "       scenarios --list\n");
+    exit(2);
+}
+
+static int list(void)
+{
+    const struct scenario *scenario;
+    for (size_t i = 0; (scenario = scenario_at(i)) != NULL; i++)
+        printf("%s\n", scenario->name);
+    return EXIT_SUCCESS;
+}
+
+/* The index of the first name. */
+static int parse(int argc, char **argv, struct options *ret_options)
+{
+    *ret_options =
+        (struct options){.seconds = SECONDS_DEFAULT, .seed = random_seed("KEELFS_SCENARIO_SEED")};
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        bool more = i + 1 < argc;
+        if (strcmp(argv[i], "--list") == 0)
+            exit(list());
+        else if (strcmp(argv[i], "--verbose") == 0)
+            ret_options->verbose = true;
+        else if (strcmp(argv[i], "--seconds") == 0 && more)
+            ret_options->seconds = (unsigned)strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--seed") == 0 && more)
+            ret_options->seed = strtoull(argv[++i], NULL, 10);
+        else
+            usage();
+    }
+    return i;
+}
+
+static unsigned passed;
+static unsigned failed;
+
+static void run_one(const struct scenario *scenario, const struct options *options)
+{
+    bool good = scenario_run(scenario, options->seconds, options->seed);
+    passed += good;
+    failed += !good;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    int first = parse(argc, argv, &options);
+    log_open("scenarios", options.verbose ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, 0);
+    const struct scenario *scenario;
+    for (size_t i = 0; first == argc && (scenario = scenario_at(i)) != NULL; i++)
+        run_one(scenario, &options);
+    for (int i = first; i < argc; i++) {
+        scenario = scenario_find(argv[i]);
+        if (scenario == NULL) {
+            fprintf(stderr, "scenarios: there is no %s; --list names them\n", argv[i]);
+            return 2;
+        }
+        run_one(scenario, &options);
+    }
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
