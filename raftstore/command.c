@@ -3,6 +3,7 @@
 #include "raft_cmdpb.pb-c.h"
 #include "raftstore/memory.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +21,7 @@ struct command {
     int64_t time_ns;
     uint32_t uid;
     uint32_t gid;
+    bool takes_space;
 };
 
 /* A key and a fixed64, two keys and two varints. */
@@ -168,6 +170,7 @@ void command_put(struct command *cmd, const char *cf, const void *key, size_t ke
     put.cf = (char *)cf;
     put.key = borrow(key, key_size);
     put.value = borrow(value, value_size);
+    cmd->takes_space = true;
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Put;
     request.put = &put;
     append_request(cmd, &request);
@@ -199,9 +202,17 @@ void command_create(struct command *cmd, const struct command_create *create)
         body.target = borrow_text(create->target);
     }
     body.exclusive = create->exclusive;
+    cmd->takes_space = true;
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Create;
     request.create = &body;
     append_request(cmd, &request);
+}
+
+/* To nothing: a shorter file still has its last chunk written anew. */
+static bool is_only_truncation(const struct command_write *write)
+{
+    return write->truncate && write->truncate_size == 0 && write->extent_count == 0 &&
+           write->append_size == 0;
 }
 
 void command_write(struct command *cmd, const struct command_write *write)
@@ -225,6 +236,9 @@ void command_write(struct command *cmd, const struct command_write *write)
     body.extents = pointers;
     body.append = borrow(write->append, write->append_size);
     body.clear_suid = write->clear_suid;
+    if (!is_only_truncation(write)) {
+        cmd->takes_space = true;
+    }
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Write;
     request.write = &body;
     append_request(cmd, &request);
@@ -246,6 +260,9 @@ void command_set_attr(struct command *cmd, const struct command_set_attr *set)
     body.size = set->size;
     body.atime_ns = set->atime_ns;
     body.mtime_ns = set->mtime_ns;
+    if ((set->mask & COMMAND_SET_SIZE) == 0 || set->size > 0) {
+        cmd->takes_space = true;
+    }
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__SetAttr;
     request.set_attr = &body;
     append_request(cmd, &request);
@@ -271,7 +288,43 @@ void command_rename(struct command *cmd, const char *from, const char *to, bool 
     body.from = borrow_text(from);
     body.to = borrow_text(to);
     body.no_replace = no_replace;
+    cmd->takes_space = true;
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Rename;
     request.rename = &body;
     append_request(cmd, &request);
+}
+
+/* --- for the store itself --- */
+
+static void append_admin(struct command *cmd, RaftCmdpb__AdminRequest *admin)
+{
+    RaftCmdpb__RaftCmdRequest part = RAFT_CMDPB__RAFT_CMD_REQUEST__INIT;
+
+    part.admin_request = admin;
+    append_part(cmd, &part);
+}
+
+void command_compact_log(struct command *cmd, uint64_t index, uint64_t term)
+{
+    RaftCmdpb__AdminRequest admin = RAFT_CMDPB__ADMIN_REQUEST__INIT;
+    RaftCmdpb__CompactLogRequest compact = RAFT_CMDPB__COMPACT_LOG_REQUEST__INIT;
+
+    compact.compact_index = index;
+    compact.compact_term = term;
+    admin.cmd_type = RAFT_CMDPB__ADMIN_CMD_TYPE__CompactLog;
+    admin.compact_log = &compact;
+    append_admin(cmd, &admin);
+}
+
+void command_compute_hash(struct command *cmd)
+{
+    RaftCmdpb__AdminRequest admin = RAFT_CMDPB__ADMIN_REQUEST__INIT;
+
+    admin.cmd_type = RAFT_CMDPB__ADMIN_CMD_TYPE__ComputeHash;
+    append_admin(cmd, &admin);
+}
+
+bool command_frees_space(const struct command *cmd)
+{
+    return !cmd->takes_space;
 }

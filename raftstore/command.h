@@ -126,4 +126,15 @@ void command_remove(struct command *cmd, const char *path, bool directory);
 #define RENAME_BYTES_MAX (64u << 20)
 void command_rename(struct command *cmd, const char *from, const char *to, bool no_replace);
 
+/* --- for the store itself --- */
+
+/* Cuts the log: entries up to `index`, of `term`, are not needed any more. */
+void command_compact_log(struct command *cmd, uint64_t index, uint64_t term);
+/* Every node hashes its data behind this entry. */
+void command_compute_hash(struct command *cmd);
+
+/* Whether it takes no space in the end: only removals, truncations to nothing, and
+ * the store's own. Such commands run when the disk is nearly full. */
+bool command_frees_space(const struct command *cmd);
+
 #endif
