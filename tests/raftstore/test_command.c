@@ -233,3 +233,114 @@ Test(command, the_largest_publish_fits_the_largest_command)
     cr_assert_leq(size, COMMAND_BYTES_MAX);
     command_free(cmd);
 }
+
+/* --- the store's own --- */
+
+Test(command, the_log_is_cut_up_to_an_index_and_its_term)
+{
+    struct command *cmd = command_new();
+    RaftCmdpb__RaftCmdRequest *request;
+
+    command_compact_log(cmd, UINT64_MAX, 7);
+    request = unpack(cmd);
+    cr_assert_eq(request->n_requests, 0);
+    cr_assert_not_null(request->admin_request);
+    cr_assert_eq(request->admin_request->cmd_type, RAFT_CMDPB__ADMIN_CMD_TYPE__CompactLog);
+    cr_assert_not_null(request->admin_request->compact_log);
+    cr_assert_eq(request->admin_request->compact_log->compact_index, UINT64_MAX);
+    cr_assert_eq(request->admin_request->compact_log->compact_term, 7);
+    release(request, cmd);
+}
+
+Test(command, a_hash_is_asked_for)
+{
+    struct command *cmd = command_new();
+    RaftCmdpb__RaftCmdRequest *request;
+
+    command_compute_hash(cmd);
+    request = unpack(cmd);
+    cr_assert_eq(request->n_requests, 0);
+    cr_assert_not_null(request->admin_request);
+    cr_assert_eq(request->admin_request->cmd_type, RAFT_CMDPB__ADMIN_CMD_TYPE__ComputeHash);
+    release(request, cmd);
+}
+
+/* --- what a command does to the disk --- */
+
+/* Whether the command frees space alone, and no longer does behind one that takes
+ * some. */
+static bool frees(struct command *cmd)
+{
+    bool alone = command_frees_space(cmd);
+
+    command_put(cmd, "", "k", 1, "", 0);
+    cr_assert_not(command_frees_space(cmd));
+    command_free(cmd);
+    return alone;
+}
+
+static bool write_frees(const struct command_write *write)
+{
+    struct command *cmd = command_new();
+
+    command_write(cmd, write);
+    return frees(cmd);
+}
+
+static bool set_attr_frees(unsigned mask, uint64_t size)
+{
+    struct command *cmd = command_new();
+
+    command_set_attr(cmd, &(struct command_set_attr){.path = "f", .mask = mask, .size = size});
+    return frees(cmd);
+}
+
+Test(command, removals_free_space)
+{
+    struct command *cmd = command_new();
+
+    command_require_exists(cmd, "f");
+    command_remove(cmd, "f", false);
+    command_remove(cmd, "d", true);
+    command_delete(cmd, "lock", "k", 1);
+    cr_assert(frees(cmd));
+}
+
+Test(command, the_stores_own_commands_free_space)
+{
+    struct command *cmd = command_new();
+
+    command_compact_log(cmd, 5, 1);
+    cr_assert(frees(cmd));
+    cmd = command_new();
+    command_compute_hash(cmd);
+    cr_assert(frees(cmd));
+}
+
+Test(command, only_a_truncation_to_nothing_frees_space)
+{
+    struct command_extent extent = {.data = "x", .size = 1};
+
+    cr_assert(write_frees(&(struct command_write){.path = "f", .truncate = true}));
+    cr_assert_not(
+        write_frees(&(struct command_write){.path = "f", .truncate = true, .truncate_size = 1}));
+    cr_assert_not(write_frees(&(struct command_write){
+        .path = "f", .truncate = true, .extents = &extent, .extent_count = 1}));
+    cr_assert_not(write_frees(
+        &(struct command_write){.path = "f", .truncate = true, .append = "x", .append_size = 1}));
+    cr_assert_not(write_frees(&(struct command_write){.path = "f"}));
+    cr_assert(set_attr_frees(COMMAND_SET_SIZE | COMMAND_SET_MTIME, 0));
+    cr_assert_not(set_attr_frees(COMMAND_SET_SIZE, 1));
+    cr_assert_not(set_attr_frees(COMMAND_SET_MODE, 0));
+}
+
+Test(command, what_makes_or_moves_files_frees_no_space)
+{
+    struct command *cmd = command_new();
+
+    command_create(cmd, &(struct command_create){.path = "f", .type = FILE_REGULAR});
+    cr_assert_not(frees(cmd));
+    cmd = command_new();
+    command_rename(cmd, "f", "g", false);
+    cr_assert_not(frees(cmd));
+}

@@ -1,29 +1,12 @@
-/* Which writes reach the disk: the program's own fdatasync() stands in front of
- * the C library's, so that RocksDB's calls can be counted and made to fail. */
 #include "raftstore/engine.h"
 #include "scratch.h"
+#include "syncs.h"
 
 #include <criterion/criterion.h>
-#include <errno.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static atomic_int sync_count;
-static atomic_bool sync_fails;
-
-int fdatasync(int fd)
-{
-    atomic_fetch_add(&sync_count, 1);
-    if (atomic_load(&sync_fails)) {
-        errno = EIO;
-        return -1;
-    }
-    return (int)syscall(SYS_fdatasync, fd);
-}
 
 static void put(struct engine *engine, bool indexed, bool sync)
 {
@@ -37,10 +20,10 @@ static void put(struct engine *engine, bool indexed, bool sync)
 
 static void assert_syncs(struct engine *engine, bool indexed, bool sync)
 {
-    int before = atomic_load(&sync_count);
+    int before = syncs_count();
 
     put(engine, indexed, sync);
-    cr_assert_eq(atomic_load(&sync_count) - before, sync ? 1 : 0);
+    cr_assert_eq(syncs_count() - before, sync ? 1 : 0);
 }
 
 Test(engine_sync, a_synced_write_is_on_the_disk_when_it_returns_and_an_unsynced_one_costs_nothing)
@@ -59,7 +42,29 @@ Test(engine_sync, a_synced_write_is_on_the_disk_when_it_returns_and_an_unsynced_
     scratch_remove(dir);
 }
 
-Test(engine_sync, a_failed_sync_ends_the_process)
+Test(engine_sync, what_was_not_synced_is_with_one_sync_of_the_log)
+{
+    char dir[SCRATCH_PATH_MAX];
+    struct engine *engine;
+    int before;
+
+    scratch_make(dir);
+    cr_assert_eq(engine_open(dir, ENGINE_KV, &engine, NULL), 0);
+    put(engine, false, false);
+    put(engine, true, false);
+    before = syncs_count();
+    engine_sync(engine);
+    cr_assert_eq(syncs_count() - before, 1);
+    put(engine, false, false);
+    before = syncs_count();
+    engine_sync(engine);
+    cr_assert_eq(syncs_count() - before, 1);
+    engine_close(engine);
+    scratch_remove(dir);
+}
+
+/* How a process ends that writes, and syncs, on a disk that fails. */
+static void assert_ends(bool with_the_write)
 {
     char dir[SCRATCH_PATH_MAX];
     int status;
@@ -74,12 +79,19 @@ Test(engine_sync, a_failed_sync_ends_the_process)
             _exit(1);
         }
         put(engine, false, true);
-        atomic_store(&sync_fails, true);
-        put(engine, false, true);
+        syncs_fail(dir);
+        put(engine, false, with_the_write);
+        engine_sync(engine);
         _exit(0);
     }
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert(WIFEXITED(status));
     cr_assert_eq(WEXITSTATUS(status), 74);
     scratch_remove(dir);
+}
+
+Test(engine_sync, a_failed_sync_ends_the_process)
+{
+    assert_ends(true);
+    assert_ends(false);
 }
