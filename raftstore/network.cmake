@@ -13,6 +13,11 @@ set(NETWORK_SOURCES
   service_members.c
   service_raw.c
   service_status.c
+  snap_chunk.c
+  snap_receive.c
+  snap_runner.c
+  snap_send.c
+  snap_writer.c
   transport.c
   wire.c
 )

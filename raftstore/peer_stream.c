@@ -198,18 +198,6 @@ static void stream_answer(struct peer_stream *stream)
 
 /* ---- messages ---- */
 
-static int check_envelope(const struct peer_stream *stream, const struct wire_envelope *envelope,
-                          struct err *e)
-{
-    uint64_t own = stream->server->config.store_id;
-    if (envelope->from_store == stream->from.store_id && envelope->to_store == own)
-        return 0;
-    return err_set(e, KE_MISMATCH,
-                   "a message from store %" PRIu64 " to store %" PRIu64
-                   " on the stream of store %" PRIu64 " to store %" PRIu64,
-                   envelope->from_store, envelope->to_store, stream->from.store_id, own);
-}
-
 static int take_message(struct peer_stream *stream, struct err *e)
 {
     grpc_slice body = rpc_buffer_read(stream->message);
@@ -222,7 +210,7 @@ static int take_message(struct peer_stream *stream, struct err *e)
     grpc_slice_unref(body);
     if (rc != 0)
         return rc;
-    rc = check_envelope(stream, &envelope, e);
+    rc = rpc_identity_check_envelope(stream->server, &stream->from, &envelope, e);
     if (rc != 0) {
         raft_message_release(&message);
         return rc;

@@ -19,6 +19,10 @@
  * when nothing came for the first, its answer is awaited for the second. */
 #define PEER_KEEPALIVE_MS         500
 #define PEER_KEEPALIVE_TIMEOUT_MS 1000
+/* The same for a transfer whose pings wait behind megabytes of its own, on a link that
+ * may be slow. */
+#define BULK_KEEPALIVE_MS         2000
+#define BULK_KEEPALIVE_TIMEOUT_MS 8000
 /* Clients are met less often and may be far away; this only ends connections
  * whose other side is gone without a word. */
 #define CLIENT_KEEPALIVE_MS         10000
@@ -108,13 +112,23 @@ static void args_init_channel(struct rpc_args *args, int keepalive_ms, int keepa
     args_add(args, GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MAX_MS);
 }
 
-void rpc_args_init_peer(struct rpc_args *args)
+static void args_init_peer(struct rpc_args *args, int keepalive_ms, int keepalive_timeout_ms)
 {
-    args_init_channel(args, PEER_KEEPALIVE_MS, PEER_KEEPALIVE_TIMEOUT_MS);
+    args_init_channel(args, keepalive_ms, keepalive_timeout_ms);
     args_add(args, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, RECONNECT_MIN_MS);
     args_add(args, GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, RESOLVE_INTERVAL_MS);
     /* Channels with equal arguments share a connection otherwise. */
     args_add(args, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+}
+
+void rpc_args_init_peer(struct rpc_args *args)
+{
+    args_init_peer(args, PEER_KEEPALIVE_MS, PEER_KEEPALIVE_TIMEOUT_MS);
+}
+
+void rpc_args_init_bulk(struct rpc_args *args)
+{
+    args_init_peer(args, BULK_KEEPALIVE_MS, BULK_KEEPALIVE_TIMEOUT_MS);
 }
 
 void rpc_args_init_client(struct rpc_args *args)

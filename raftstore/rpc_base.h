@@ -25,6 +25,8 @@ struct rpc_args {
 void rpc_args_init_server(struct rpc_args *args);
 /* A connection to a peer: one of its own, watched closely. */
 void rpc_args_init_peer(struct rpc_args *args);
+/* A connection to a peer for one large transfer. */
+void rpc_args_init_bulk(struct rpc_args *args);
 /* A connection of a tool. */
 void rpc_args_init_client(struct rpc_args *args);
 

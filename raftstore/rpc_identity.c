@@ -152,3 +152,16 @@ int rpc_identity_check(const struct rpc_server *server, const grpc_metadata_arra
         *ret_from = from;
     return rc;
 }
+
+int rpc_identity_check_envelope(const struct rpc_server *server,
+                                const struct transport_identity *from,
+                                const struct wire_envelope *envelope, struct err *e)
+{
+    uint64_t own = server->config.store_id;
+    if (envelope->from_store == from->store_id && envelope->to_store == own)
+        return 0;
+    return err_set(e, KE_MISMATCH,
+                   "a message from store %" PRIu64 " to store %" PRIu64
+                   " on the stream of store %" PRIu64 " to store %" PRIu64,
+                   envelope->from_store, envelope->to_store, from->store_id, own);
+}

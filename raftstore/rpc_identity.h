@@ -6,6 +6,7 @@
 
 #include "raftstore/err.h"
 #include "raftstore/transport.h"
+#include "raftstore/wire.h"
 
 #include <grpc/grpc.h>
 #include <stdint.h>
@@ -32,6 +33,11 @@ int rpc_identity_refusal(const grpc_metadata_array *trailing);
  * Who may come in is for rpc_server_config.admit to say. */
 int rpc_identity_check(const struct rpc_server *server, const grpc_metadata_array *metadata,
                        struct transport_identity *ret_from, struct err *e);
+
+/* Whether a message belongs on the caller's stream: 0 or KE_MISMATCH. */
+int rpc_identity_check_envelope(const struct rpc_server *server,
+                                const struct transport_identity *from,
+                                const struct wire_envelope *envelope, struct err *e);
 
 /* An item of trailing metadata; the caller unrefs its value. */
 grpc_metadata rpc_identity_code(int code);

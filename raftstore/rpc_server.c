@@ -10,6 +10,7 @@
 #include "raftstore/service_members.h"
 #include "raftstore/service_raw.h"
 #include "raftstore/service_status.h"
+#include "raftstore/snap_runner.h"
 #include "raftstore/thread.h"
 
 #include <assert.h>
@@ -21,8 +22,9 @@
 
 /* Requests that wait at gRPC for a call of one method; each is posted again as
  * soon as it is used. More calls than this at one moment wait inside gRPC. */
-#define UNARY_POSTED   64
-#define STREAMS_POSTED 4
+#define UNARY_POSTED     64
+#define STREAMS_POSTED   4
+#define SNAPSHOTS_POSTED 1
 /* Calls under way get so long to end by themselves at a stop. */
 #define STOP_GRACE_MS 300
 
@@ -141,7 +143,8 @@ static void *register_method(struct rpc_server *server, const char *name,
     return handle;
 }
 
-static void serve(struct rpc_server *server, void *const *unary_handles, void *stream_handle)
+static void serve(struct rpc_server *server, void *const *unary_handles, void *stream_handle,
+                  void *snapshot_handle)
 {
     grpc_server_start(server->server);
     for (size_t i = 0; i < UNARY_METHOD_COUNT; i++) {
@@ -150,6 +153,8 @@ static void serve(struct rpc_server *server, void *const *unary_handles, void *s
     }
     for (unsigned n = 0; n < STREAMS_POSTED; n++)
         peer_stream_expect(server, stream_handle);
+    for (unsigned n = 0; snapshot_handle != NULL && n < SNAPSHOTS_POSTED; n++)
+        snap_receive_expect(server, snapshot_handle);
     unknown_call_expect(server);
 }
 
@@ -189,12 +194,15 @@ int rpc_server_start(const struct rpc_server_config *config, struct rpc_server *
         unary_handles[i] = register_method(server, unary_methods[i]->name,
                                            GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER);
     void *stream_handle = register_method(server, PEER_STREAM_METHOD, GRPC_SRM_PAYLOAD_NONE);
+    void *snapshot_handle = NULL;
+    if (config->snap_runner != NULL)
+        snapshot_handle = register_method(server, SNAP_METHOD, GRPC_SRM_PAYLOAD_NONE);
     int rc = rpc_server_bind(server->server, config->listen, &server->port, e);
     if (rc != 0) {
         server_destroy(server);
         return rc;
     }
-    serve(server, unary_handles, stream_handle);
+    serve(server, unary_handles, stream_handle, snapshot_handle);
     *ret_server = server;
     return 0;
 }

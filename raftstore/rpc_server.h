@@ -30,7 +30,8 @@ struct rpc_server_config {
     /* Whether streams of that store are welcome: 0, or KE_REMOVED, KE_WIPED with words,
      * which the other side is told. Must not block. */
     int (*admit)(void *ctx, const struct transport_identity *from, struct err *e);
-    struct snap_runner *snap_runner; /* takes the calls of TinyKv/Snapshot */
+    /* Takes the calls of TinyKv/Snapshot; NULL: they are not served. */
+    struct snap_runner *snap_runner;
     /* A message from a peer whose stream passed the checks; `*message` is taken
      * (raft_message_release) whatever happens. Must not block. */
     void (*deliver)(void *ctx, const struct wire_envelope *envelope, struct raft_message *message);
