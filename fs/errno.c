@@ -46,7 +46,10 @@ int errno_of(int code)
         return ESHUTDOWN;
     case KE_MISMATCH:
     case KE_REMOVED:
+    case KE_WIPED:
         return ENODEV;
+    case KE_NOT_LEADER:
+        return EAGAIN;
     case KE_NOT_SUPPORTED:
         return EOPNOTSUPP;
     case KE_NOT_REGULAR:

@@ -1,6 +1,7 @@
 #include "fs/fs.h"
 
 #include "fs/file.h"
+#include "fs/relocate.h"
 #include "raftstore/memory.h"
 
 #include <stdlib.h>
@@ -42,6 +43,15 @@ static void renew_views(struct fs *fs)
     renew_objects(fs);
 }
 
+/* A snapshot took the place of all data: what was renamed or removed by it was not
+ * told. */
+static void note_everything(struct fs *fs)
+{
+    relocate_inodes(fs);
+    recent_expire(&fs->recent, true);
+    invalidator_wake(&fs->invalidator);
+}
+
 static void fs_observe(void *ctx, const struct change *changes, size_t count)
 {
     struct fs *fs = ctx;
@@ -58,6 +68,9 @@ static void fs_observe(void *ctx, const struct change *changes, size_t count)
         case CHANGE_CREATED:
         case CHANGE_CONTENT:
             break; /* nothing is cached */
+        case CHANGE_EVERYTHING:
+            note_everything(fs);
+            break;
         }
     }
     renew_views(fs);
@@ -80,6 +93,7 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     budget_init(&fs->budget);
     recent_init(&fs->recent);
     lapsed_init(&fs->lapsed);
+    invalidator_init(&fs->invalidator, &fs->inodes);
     fs->renewed_ns = clock_ns();
     pthread_mutex_init(&fs->objects_lock, NULL);
     fs->objects.prev = fs->objects.next = &fs->objects;
@@ -93,6 +107,7 @@ void fs_free(struct fs *fs)
 {
     if (fs == NULL)
         return;
+    invalidator_release(&fs->invalidator);
     recent_release(&fs->recent);
     lapsed_release(&fs->lapsed);
     inode_table_release(&fs->inodes);

@@ -9,8 +9,8 @@
  *     a directory handle's lock (ops_dir.c)
  *     a file's lock (file.h), one at a time
  *     a view's lock (view.h)
- *     the locks of the inode table, the budget, `recent`, `lapsed`; `work_lock`: one
- *     of them at a time, nothing under it
+ *     the locks of the inode table, the budget, `recent`, `lapsed`, the invalidator;
+ *     `work_lock`: one of them at a time, nothing under it
  *
  * None is held across a call of the store that can call back (store_propose(),
  * store_barrier(), op_finish()), nor across a reply to the kernel.
@@ -20,6 +20,7 @@
 
 #include "fs/budget.h"
 #include "fs/inode.h"
+#include "fs/invalidator.h"
 #include "fs/lapsed.h"
 #include "fs/mount.h"
 #include "fs/recent.h"
@@ -57,6 +58,7 @@ struct fs {
     struct budget budget;
     struct recent recent;
     struct lapsed lapsed;
+    struct invalidator invalidator;
     struct init_handshake init;
     uint64_t renewed_ns; /* of the apply thread: when views were last looked over */
 

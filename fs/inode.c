@@ -146,6 +146,7 @@ struct inode *inode_remember(struct inode_table *table, uint64_t id, enum file_t
     else if (strcmp(inode->path, path) != 0)
         set_path(inode, path);
     inode->removed = false;
+    inode->lost = false;
     inode->pins++;
     pthread_mutex_unlock(&table->lock);
     return inode;
@@ -236,6 +237,46 @@ void inode_note_renamed(struct inode_table *table, uint64_t id, const char *from
     pthread_mutex_unlock(&table->lock);
 }
 
+size_t inode_table_lose_all(struct inode_table *table)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&table->lock);
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        for (struct inode *inode = table->buckets[i]; inode != NULL; inode = inode->next) {
+            inode->lost = !inode->removed && inode->id != ATTR_ROOT_ID;
+            count += inode->lost;
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+    return count;
+}
+
+bool inode_note_found(struct inode_table *table, uint64_t id, const char *path)
+{
+    pthread_mutex_lock(&table->lock);
+    struct inode *inode = table_find(table, id);
+    bool was_lost = inode != NULL && inode->lost;
+    if (was_lost) {
+        inode->lost = false;
+        set_path(inode, path);
+    }
+    pthread_mutex_unlock(&table->lock);
+    return was_lost;
+}
+
+void inode_table_end_search(struct inode_table *table, bool all_seen)
+{
+    pthread_mutex_lock(&table->lock);
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        for (struct inode *inode = table->buckets[i]; inode != NULL; inode = inode->next) {
+            inode->removed = inode->removed || (all_seen && inode->lost);
+            inode->lost = false;
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
 struct file *inode_file(struct inode *inode)
 {
     pthread_mutex_lock(&inode->table->lock);
@@ -254,14 +295,27 @@ struct file *inode_set_file(struct inode *inode, struct file *file)
     return file;
 }
 
-void inode_table_each_file(struct inode_table *table, inode_each_fn *each, void *ctx)
+/* --- many at once --- */
+
+static bool has_file(const struct inode *inode)
+{
+    return inode->file != NULL;
+}
+
+static bool is_lost(const struct inode *inode)
+{
+    return inode->lost;
+}
+
+static void table_each(struct inode_table *table, bool (*wanted)(const struct inode *inode),
+                       inode_each_fn *each, void *ctx)
 {
     pthread_mutex_lock(&table->lock);
     struct inode **inodes = mem_alloc(table->count * sizeof(struct inode *));
     size_t count = 0;
     for (size_t i = 0; i < table->bucket_count; i++) {
         for (struct inode *inode = table->buckets[i]; inode != NULL; inode = inode->next) {
-            if (inode->file != NULL) {
+            if (wanted(inode)) {
                 inode->pins++;
                 inodes[count++] = inode;
             }
@@ -273,4 +327,30 @@ void inode_table_each_file(struct inode_table *table, inode_each_fn *each, void 
         inode_unpin(inodes[i]);
     }
     free(inodes);
+}
+
+void inode_table_each_file(struct inode_table *table, inode_each_fn *each, void *ctx)
+{
+    table_each(table, has_file, each, ctx);
+}
+
+void inode_table_each_lost(struct inode_table *table, inode_each_fn *each, void *ctx)
+{
+    table_each(table, is_lost, each, ctx);
+}
+
+uint64_t *inode_table_known_files(struct inode_table *table, size_t *ret_count)
+{
+    pthread_mutex_lock(&table->lock);
+    uint64_t *ids = mem_alloc(table->count * sizeof(*ids));
+    size_t count = 0;
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        for (const struct inode *inode = table->buckets[i]; inode != NULL; inode = inode->next) {
+            if (inode->type == FILE_REGULAR && inode->lookups > 0)
+                ids[count++] = inode->id;
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+    *ret_count = count;
+    return ids;
 }

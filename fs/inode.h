@@ -34,6 +34,7 @@ struct inode {
     struct inode *next; /* in its bucket */
     char *path;         /* of a removed one: its last */
     bool removed;
+    bool lost; /* a search for its path is under way */
     uint64_t lookups;
     unsigned pins;
     struct file *file; /* once opened, until the inode goes; see file.h */
@@ -75,14 +76,27 @@ bool inode_is_removed(struct inode *inode);
 void inode_note_removed(struct inode_table *table, uint64_t id);
 void inode_note_renamed(struct inode_table *table, uint64_t id, const char *from, const char *to);
 
+/* All paths may be wrong (see relocate.h): every inode that is not removed, but for
+ * the root, is lost until it is found. Returns how many are. */
+size_t inode_table_lose_all(struct inode_table *table);
+/* `id` is at `path`. True: it was lost till now. */
+bool inode_note_found(struct inode_table *table, uint64_t id, const char *path);
+/* The end of the search. `all_seen`: what is lost still is removed; otherwise it
+ * keeps its path. */
+void inode_table_end_search(struct inode_table *table, bool all_seen);
+
 /* The open state: NULL when it was never opened. */
 struct file *inode_file(struct inode *inode);
 /* Sets it when there is none yet; returns what there is. Otherwise the caller
  * keeps its own. */
 struct file *inode_set_file(struct inode *inode, struct file *file);
 
-/* Calls `each` for every inode with open state, without the lock. */
+/* Calls `each` for every inode with open state, or that is lost, without the lock. */
 typedef void inode_each_fn(void *ctx, struct inode *inode);
 void inode_table_each_file(struct inode_table *table, inode_each_fn *each, void *ctx);
+void inode_table_each_lost(struct inode_table *table, inode_each_fn *each, void *ctx);
+
+/* The ids of the regular files that the kernel has references to; malloc'ed. */
+uint64_t *inode_table_known_files(struct inode_table *table, size_t *ret_count);
 
 #endif

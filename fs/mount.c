@@ -161,6 +161,7 @@ int fs_mount_run(struct fs_mount *mount, struct err *e)
     pthread_sigmask(SIG_UNBLOCK, &wake_set, &old_set);
     int rc = 0;
     if (begin_run(mount)) {
+        invalidator_start(&mount->fs->invalidator, mount->session);
         struct fuse_loop_config *config = fuse_loop_cfg_create();
         rc = fuse_session_loop_mt(mount->session, config);
         fuse_loop_cfg_destroy(config);
@@ -199,6 +200,7 @@ void fs_mount_close(struct fs_mount *mount)
     if (mount == NULL)
         return;
     fs_wait_for_work(mount->fs);
+    invalidator_stop(&mount->fs->invalidator);
     fuse_session_unmount(mount->session);
     fs_abandon_open(mount->fs);
     fuse_session_destroy(mount->session);

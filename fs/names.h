@@ -26,6 +26,8 @@ struct name_request {
     char path[PATH_BYTES_MAX + 1]; /* of the child, at the last try */
 
     /* Of what is made. */
+    bool makes;
+    int64_t time_ns; /* that the last try gives it */
     enum file_type type;
     mode_t mode;
     uid_t uid;

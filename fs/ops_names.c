@@ -88,8 +88,32 @@ void name_send(struct name_request *name)
         request_fail(&name->request, code);
         return;
     }
+    name->time_ns = fs_wall_clock_ns();
+    command_set_time(cmd, name->time_ns);
     name->build(name, name->path, cmd);
     request_propose(&name->request, &cmd, name_step);
+}
+
+/* It was applied by way of a snapshot, which says nothing of single commands: looks
+ * at what is there now. What another node put in its place since is not what was
+ * made here; then nobody knows what became of that. */
+static void name_look(struct name_request *name)
+{
+    struct request *request = &name->request;
+    struct resolved resolved;
+    int code = resolve_child(request->fs, name->parent, name->name, clock_ns(), &resolved);
+
+    if (code != 0) {
+        request_fail(request, name->may_exist ? KE_STALE : KE_TIMEOUT);
+        return;
+    }
+    const struct attr attr = resolved.look.attr;
+    look_release(&resolved.look);
+    bool is_mine = attr.type == name->type && attr.ctime_ns == name->time_ns;
+    if (name->may_exist ? attr.type == FILE_REGULAR : is_mine)
+        name->reply(name, &attr);
+    else
+        request_fail(request, name->may_exist ? KE_STALE : KE_TIMEOUT);
 }
 
 static void name_step(struct request *request, const struct op_result *result)
@@ -103,6 +127,8 @@ static void name_step(struct request *request, const struct op_result *result)
         request_fail(request, KE_STALE);
     } else if (result->code != 0) {
         request_fail(request, result->code);
+    } else if (name->makes && !result->has_attr) {
+        name_look(name);
     } else {
         name->reply(name, &result->attr);
     }
@@ -164,6 +190,7 @@ static void reply_made(struct name_request *name, const struct attr *attr)
 
 void name_set_type(struct name_request *name, enum file_type type, mode_t mode)
 {
+    name->makes = true;
     name->type = type;
     name->mode = mode;
     name->build = build_create;

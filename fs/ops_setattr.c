@@ -199,6 +199,28 @@ static void setattr_show(struct setattr_request *setattr, const struct attr *app
     setattr_reply(setattr, &attr);
 }
 
+/* It was applied by way of a snapshot, which says nothing of single commands. */
+static void setattr_look(struct request *request, const struct op_result *result)
+{
+    struct setattr_request *setattr = (struct setattr_request *)request;
+    struct resolved resolved;
+    int code = result->code;
+
+    if (code == 0)
+        code = resolve_inode(request->fs, setattr->inode, clock_ns(), &resolved);
+    if (code == KE_STALE && request_may_retry(request)) {
+        request_barrier(request, setattr_look);
+    } else if (code == KE_NOT_FOUND) {
+        setattr_removed(setattr);
+    } else if (code != 0) {
+        request_fail(request, code);
+    } else {
+        const struct attr attr = resolved.look.attr;
+        look_release(&resolved.look);
+        setattr_show(setattr, &attr);
+    }
+}
+
 static void setattr_applied(struct request *request, const struct op_result *result)
 {
     struct setattr_request *setattr = (struct setattr_request *)request;
@@ -211,6 +233,8 @@ static void setattr_applied(struct request *request, const struct op_result *res
         setattr_send(setattr);
     } else if (result->code != 0) {
         request_fail(request, result->code);
+    } else if (!result->has_attr) {
+        setattr_look(request, result);
     } else if (setattr->inode->type == FILE_REGULAR && inode_file(setattr->inode) != NULL) {
         setattr_show(setattr, &result->attr);
     } else {
