@@ -37,7 +37,26 @@ static const char *member_state(const struct store_status *status,
         return "this node";
     if (status->leader_id != status->store_id)
         return "state known to the leader";
-    return member->active ? "active" : "not heard of";
+    if (!member->active)
+        return member->member.data_id == 0 ? "not started yet" : "not heard of";
+    return strcmp(member->progress, "snapshot") == 0 ? "gets a snapshot" : "active";
+}
+
+/* What is out of the ordinary about its part in the cluster. */
+static void write_role(const struct store_status *status, const struct store_member_status *member,
+                       FILE *out)
+{
+    const struct store_member *replaced = find_member(status, member->member.replaces);
+
+    if (member->role & MEMBER_VOTER_OUTGOING && !(member->role & MEMBER_VOTER))
+        fprintf(out, ", leaves");
+    if (!(member->role & MEMBER_LEARNER))
+        return;
+    fprintf(out, ", a learner");
+    if (replaced != NULL)
+        fprintf(out, " that takes the place of %s", replaced->name);
+    else if (member->member.promote)
+        fprintf(out, " that becomes a voter");
 }
 
 static void write_members(const struct store_status *status, FILE *out)
@@ -51,6 +70,7 @@ static void write_members(const struct store_status *status, FILE *out)
                 member_state(status, member));
         if (is_leader && member->member.id != status->store_id)
             fprintf(out, ", has the log up to %llu", (unsigned long long)member->match_index);
+        write_role(status, member, out);
         fprintf(out, "\n");
     }
 }
@@ -70,5 +90,7 @@ void control_write_status(struct fs *fs, FILE *out)
     fprintf(out, "log        %llu to %llu\n", (unsigned long long)status.first_index,
             (unsigned long long)status.last_index);
     fprintf(out, "revision   %llu\n", (unsigned long long)status.revision);
+    if (status.no_space)
+        fprintf(out, "space      a disk is nearly full: only what frees space is accepted\n");
     write_members(&status, out);
 }

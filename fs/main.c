@@ -9,6 +9,7 @@
 #include "raftstore/log.h"
 #include "raftstore/store.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,7 +22,10 @@ struct node {
     struct store *store;
     struct fs *fs;
     struct fs_mount *mount;
-    int pid_fd; /* -1: no pid file */
+    int pid_fd;                   /* -1: no pid file */
+    struct stop_signals *signals; /* borrowed */
+    struct err gone_why;          /* written once, before: */
+    atomic_bool gone;             /* the cluster does not want this node any more */
 };
 
 /* Before each line of the log: "keelfs/n1". */
@@ -38,6 +42,25 @@ static const char *text_or_null(const char *text)
     return text[0] ? text : NULL;
 }
 
+/* On a thread of the store, which the main thread stops when it hears of this. */
+static void note_gone(void *ctx, const struct err *why)
+{
+    struct node *node = ctx;
+
+    node->gone_why = *why;
+    atomic_store(&node->gone, true);
+    stop_signals_ask(node->signals);
+}
+
+/* 0, or why the node is gone. */
+static int node_check_gone(const struct node *node, struct err *e)
+{
+    if (!atomic_load(&node->gone))
+        return 0;
+    *e = node->gone_why;
+    return e->code;
+}
+
 static int node_open_store(struct node *node, const struct options *options, struct err *e)
 {
     struct options_ticks ticks = options_ticks(options->heartbeat_ms, options->election_timeout_ms);
@@ -46,10 +69,16 @@ static int node_open_store(struct node *node, const struct options *options, str
         .name = options->name,
         .listen = text_or_null(options->listen),
         .initial_members = text_or_null(options->initial_members),
+        .join = text_or_null(options->join),
+        .join_as_learner = options->learner,
+        .advertise = text_or_null(options->advertise),
         .tick_ms = ticks.tick_ms,
         .heartbeat_ticks = ticks.heartbeat_ticks,
         .election_ticks = ticks.election_ticks,
         .op_timeout_ms = options->op_timeout_ms,
+        .log_gc_count_limit = options->log_gc_count,
+        .log_gc_bytes_limit = options->log_gc_bytes,
+        .snapshot_rate_bytes = options->snapshot_rate,
     };
     int code = store_open(&config, &node->store, e);
 
@@ -69,6 +98,7 @@ static int node_start(struct node *node, const struct options *options, struct e
     if (code)
         return code;
     node->fs = fs_new(node->store, &config);
+    store_set_gone(node->store, note_gone, node);
     code = store_start(node->store, e);
     return code ? code : fs_mount_open(node->fs, &node->mount, e);
 }
@@ -83,31 +113,34 @@ static void node_stop(struct node *node, const struct options *options)
         pid_file_remove(options->data_dir, node->pid_fd);
 }
 
-static int node_run(struct node *node, struct daemon *daemon, struct stop_signals *signals,
-                    const struct options *options, struct err *e)
+static int node_run(struct node *node, struct daemon *daemon, const struct options *options,
+                    struct err *e)
 {
     int code = node_start(node, options, e);
 
+    if (code == 0)
+        code = node_check_gone(node, e);
     if (code)
         return code;
-    stop_signals_set_mount(signals, node->mount);
+    stop_signals_set_mount(node->signals, node->mount);
     if (!daemon_report_ready(daemon)) {
         log_info("stopping: the start was interrupted");
         return 0;
     }
     log_info("serving %s", options->mountpoint);
-    return fs_mount_run(node->mount, e);
+    code = fs_mount_run(node->mount, e);
+    return code ? code : node_check_gone(node, e);
 }
 
 static int serve(struct daemon *daemon, const struct options *options)
 {
-    struct node node = {.pid_fd = -1};
     struct stop_signals signals;
+    struct node node = {.pid_fd = -1, .signals = &signals};
     struct err e;
 
     open_log(daemon, options);
     stop_signals_start(&signals, options->mountpoint, options->op_timeout_ms + STOP_PATIENCE_MS);
-    int code = node_run(&node, daemon, &signals, options, &e);
+    int code = node_run(&node, daemon, options, &e);
     bool log_is_shown = options->foreground && !options->log_file[0];
     if (code && !log_is_shown)
         log_error("%s", e.text);

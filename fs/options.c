@@ -14,6 +14,12 @@
 #define TIMEOUT_MS_MIN 10
 #define TIMEOUT_MS_MAX 600000
 
+#define LOG_GC_COUNT_MAX  1000000000ull
+#define LOG_GC_BYTES_MIN  (64ull << 10)
+#define LOG_GC_BYTES_MAX  (1ull << 40)
+#define SNAPSHOT_RATE_MIN (64ull << 10)
+#define SNAPSHOT_RATE_MAX (1ull << 40)
+
 static int copy_text(char *out, size_t capacity, const char *what, const char *value, struct err *e)
 {
     size_t size = strlen(value);
@@ -56,6 +62,40 @@ static int parse_milliseconds(const char *what, const char *value, uint32_t *ret
     return 0;
 }
 
+static int parse_count(const char *what, const char *value, uint64_t max, uint64_t *ret,
+                       struct err *e)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long count = strtoull(value, &end, 10);
+    if (errno || !isdigit((unsigned char)value[0]) || *end || count == 0 || count > max)
+        return err_set(e, KE_INVALID, "%s '%s': not a number from 1 to %llu", what, value,
+                       (unsigned long long)max);
+    *ret = count;
+    return 0;
+}
+
+/* Bytes, or with one of these letters behind the number so many KiB, MiB or GiB. */
+static int parse_bytes(const char *what, const char *value, uint64_t min, uint64_t max,
+                       uint64_t *ret, struct err *e)
+{
+    static const char units[] = "KMG";
+    char *end;
+
+    errno = 0;
+    unsigned long long size = strtoull(value, &end, 10);
+    const char *unit = *end && end[1] == '\0' ? strchr(units, *end) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (errno || !isdigit((unsigned char)value[0]) || (*end && !unit) || size > max >> shift ||
+        size << shift < min)
+        return err_set(e, KE_INVALID,
+                       "%s '%s': not a number of bytes from %llu to %llu (K, M and G can follow)",
+                       what, value, (unsigned long long)min, (unsigned long long)max);
+    *ret = size << shift;
+    return 0;
+}
+
 static int set_name(struct options *options, const char *value, struct err *e)
 {
     int code = member_check_name(value, e);
@@ -81,6 +121,65 @@ static int set_initial_members(struct options *options, const char *value, struc
 {
     return copy_text(options->initial_members, sizeof(options->initial_members), "initial-members",
                      value, e);
+}
+
+static int set_advertise(struct options *options, const char *value, struct err *e)
+{
+    int code = member_check_address(value, e);
+    return code ? code
+                : copy_text(options->advertise, sizeof(options->advertise), "advertise", value, e);
+}
+
+static int check_join_address(const char *text, size_t size, struct err *e)
+{
+    char address[STORE_ADDRESS_MAX + 1];
+
+    if (size > STORE_ADDRESS_MAX)
+        return err_set(e, KE_INVALID, "join: an address is longer than %d bytes",
+                       STORE_ADDRESS_MAX);
+    memcpy(address, text, size);
+    address[size] = '\0';
+    int code = member_check_address(address, e);
+    return code ? err_wrap(e, code, "join") : 0;
+}
+
+static int set_join(struct options *options, const char *value, struct err *e)
+{
+    for (const char *at = value;; at++) {
+        size_t size = strcspn(at, ",");
+        int code = check_join_address(at, size, e);
+        if (code)
+            return code;
+        at += size;
+        if (!*at)
+            break;
+    }
+    return copy_text(options->join, sizeof(options->join), "join", value, e);
+}
+
+static int set_learner(struct options *options, const char *value, struct err *e)
+{
+    (void)value;
+    (void)e;
+    options->learner = true;
+    return 0;
+}
+
+static int set_log_gc_count(struct options *options, const char *value, struct err *e)
+{
+    return parse_count("log-gc-count", value, LOG_GC_COUNT_MAX, &options->log_gc_count, e);
+}
+
+static int set_log_gc_bytes(struct options *options, const char *value, struct err *e)
+{
+    return parse_bytes("log-gc-bytes", value, LOG_GC_BYTES_MIN, LOG_GC_BYTES_MAX,
+                       &options->log_gc_bytes, e);
+}
+
+static int set_snapshot_rate(struct options *options, const char *value, struct err *e)
+{
+    return parse_bytes("snapshot-rate", value, SNAPSHOT_RATE_MIN, SNAPSHOT_RATE_MAX,
+                       &options->snapshot_rate, e);
 }
 
 static int set_op_timeout(struct options *options, const char *value, struct err *e)
@@ -116,10 +215,11 @@ static int set_log_file(struct options *options, const char *value, struct err *
     return copy_absolute(options->log_file, "log-file", value, e);
 }
 
-/* What may be said as --NAME VALUE and as -o NAME=VALUE. */
+/* What may be said as --NAME VALUE and as -o NAME=VALUE, or just as --NAME and
+ * -o NAME. */
 struct setting {
     const char *name;
-    const char *argument;
+    const char *argument; /* NULL: takes none */
     int (*set)(struct options *options, const char *value, struct err *e);
     const char *help; /* lines after the first are indented by the printer */
 };
@@ -137,6 +237,13 @@ static const struct setting settings[] = {
      "n1=HOST:PORT,n2=HOST:PORT,...: the nodes of a new\n"
      "cluster, the same on each; read only while DIR is\n"
      "empty (default: this node alone)"},
+    {"join", "HOST:PORT,...", set_join,
+     "nodes of a running cluster, one of which this node\n"
+     "asks to be let in; read only while DIR is empty"},
+    {"learner", NULL, set_learner, "with --join: have all data, and never vote"},
+    {"advertise", "HOST:PORT", set_advertise,
+     "where the other nodes reach this one, when that is not\n"
+     "what it listens on; a change is told to the others"},
     {"op-timeout", "MS", set_op_timeout,
      "how long a call waits for a majority before it\n"
      "fails with ETIMEDOUT (default: 5000)"},
@@ -146,6 +253,15 @@ static const struct setting settings[] = {
     {"heartbeat", "MS", set_heartbeat,
      "how often the leader shows that it is alive;\n"
      "the same on every node (default: 100)"},
+    {"log-gc-count", "N", set_log_gc_count,
+     "cut the Raft log when more than N of its entries are\n"
+     "applied (default: 128000)"},
+    {"log-gc-bytes", "BYTES", set_log_gc_bytes,
+     "and when they are larger than this; K, M and G can\n"
+     "follow the number (default: 256M)"},
+    {"snapshot-rate", "BYTES", set_snapshot_rate,
+     "a second, for the data sent to a node that is too far\n"
+     "behind for the log, and received (default: 256M)"},
     {"log-level", "LEVEL", set_log_level, "debug, info, warn or error (default: info)"},
     {"log-file", "FILE", set_log_file,
      "append the log to FILE (default: syslog, and with -f\n"
@@ -209,6 +325,10 @@ static int apply_mount_option(struct options *options, const char *option, struc
 
     for (size_t i = 0; i < SETTINGS_COUNT; i++) {
         if (same_name(settings[i].name, option, size)) {
+            if (!settings[i].argument)
+                return option[size] ? err_set(e, KE_INVALID, "mount option '%s' takes no value",
+                                              settings[i].name)
+                                    : settings[i].set(options, NULL, e);
             if (!option[size])
                 return err_set(e, KE_INVALID, "mount option '%s' needs a value", option);
             return settings[i].set(options, option + size + 1, e);
@@ -285,6 +405,31 @@ static int check_members(const struct options *options, struct err *e)
     return 0;
 }
 
+/* Stands for all addresses of the machine: from elsewhere it leads nowhere. */
+static bool listens_on_any(const char *address)
+{
+    return strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0;
+}
+
+/* A joiner tells the others where to reach it. */
+static int check_join(const struct options *options, struct err *e)
+{
+    if (options->initial_members[0])
+        return err_set(e, KE_INVALID,
+                       "join and initial-members: a node either joins a cluster or founds one");
+    if (options->advertise[0])
+        return 0;
+    if (!options->listen[0])
+        return err_set(e, KE_INVALID,
+                       "join: say with --listen HOST:PORT where the other nodes reach this one");
+    if (listens_on_any(options->listen))
+        return err_set(e, KE_INVALID,
+                       "listen %s: say with --advertise HOST:PORT where the other nodes reach "
+                       "this one",
+                       options->listen);
+    return 0;
+}
+
 static int check_together(const struct options *options, struct err *e)
 {
     if (options->election_timeout_ms < OPTIONS_ELECTION_HEARTBEATS_MIN * options->heartbeat_ms)
@@ -292,6 +437,10 @@ static int check_together(const struct options *options, struct err *e)
                        "election-timeout %u ms: must be at least %d times the heartbeat (%u ms)",
                        options->election_timeout_ms, OPTIONS_ELECTION_HEARTBEATS_MIN,
                        options->heartbeat_ms);
+    if (options->learner && !options->join[0])
+        return err_set(e, KE_INVALID, "learner: only a node that joins is one; see --join");
+    if (options->join[0])
+        return check_join(options, e);
     return options->initial_members[0] ? check_members(options, e) : 0;
 }
 
@@ -362,7 +511,8 @@ static int apply_options(struct options *options, int argc, char **argv, struct 
         {"foreground", no_argument, NULL, 'f'},
     };
     for (size_t i = 0; i < SETTINGS_COUNT; i++)
-        table[i + 3] = (struct option){settings[i].name, required_argument, NULL,
+        table[i + 3] = (struct option){settings[i].name,
+                                       settings[i].argument ? required_argument : no_argument, NULL,
                                        (int)(SHORT_OPTIONS_END + i)};
 
     optind = 0; /* start afresh, whoever parsed before */
@@ -418,7 +568,8 @@ static void print_setting(const struct setting *setting)
 {
     char left[64];
 
-    snprintf(left, sizeof(left), "--%s %s", setting->name, setting->argument);
+    snprintf(left, sizeof(left), "--%s %s", setting->name,
+             setting->argument ? setting->argument : "");
     for (const char *line = setting->help;;) {
         int size = (int)strcspn(line, "\n");
         printf("  %-24s %.*s\n", left, size, line);
@@ -451,6 +602,7 @@ void options_print_help(void)
            "Three nodes:  keelfs --name n1 --initial-members n1=10.0.0.1:20160,"
            "n2=10.0.0.2:20160,\\\n"
            "                     n3=10.0.0.3:20160 /mnt/kv     (and so with n2, n3)\n"
+           "A fourth:     keelfs --name n4 --listen 10.0.0.4:20160 --join 10.0.0.1:20160 /mnt/kv\n"
            "/etc/fstab:   keelfs /mnt/kv fuse.keelfs name=n1,allow_other,_netdev 0 0\n");
 }
 

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define OPTIONS_MEMBERS_TEXT_MAX (STORE_MEMBERS_MAX * (STORE_NAME_MAX + STORE_ADDRESS_MAX + 2))
+#define OPTIONS_JOIN_TEXT_MAX    (STORE_MEMBERS_MAX * (STORE_ADDRESS_MAX + 1))
 #define OPTIONS_FUSE_TEXT_MAX    4095
 
 #define OPTIONS_OP_TIMEOUT_MS_DEFAULT 5000
@@ -38,7 +39,13 @@ struct options {
     uint32_t heartbeat_ms;
     char name[STORE_NAME_MAX + 1];
     char listen[STORE_ADDRESS_MAX + 1];                 /* empty: not given */
+    char advertise[STORE_ADDRESS_MAX + 1];              /* empty: not given */
     char initial_members[OPTIONS_MEMBERS_TEXT_MAX + 1]; /* empty: not given */
+    char join[OPTIONS_JOIN_TEXT_MAX + 1];               /* empty: not given */
+    bool learner;
+    uint64_t log_gc_count; /* 0: the default, as with the next two */
+    uint64_t log_gc_bytes;
+    uint64_t snapshot_rate; /* bytes a second */
     char data_dir[PATH_MAX];
     char log_file[PATH_MAX];                      /* empty: none */
     char fuse_options[OPTIONS_FUSE_TEXT_MAX + 1]; /* what the settings left of -o */

@@ -103,6 +103,8 @@ static int check_listen(const struct options *options, struct err *e)
         return check_port(options->listen, e);
     if (!is_missing_or_empty(options->data_dir))
         return 0;
+    if (options->join[0])
+        return check_port(options->advertise, e);
     if (!options->initial_members[0])
         return check_port(STORE_LISTEN_DEFAULT, e);
     int code = members_parse(options->initial_members, members, &count, e);

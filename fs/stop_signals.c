@@ -55,9 +55,8 @@ static int wait_signal(const sigset_t *set, uint64_t deadline_ns)
 }
 
 /* Under the lock. */
-static void begin_stop(struct stop_signals *signals, int number)
+static void begin_stop(struct stop_signals *signals)
 {
-    log_info("stopping: %s", strsignal(number));
     signals->stopping = true;
     if (signals->mount)
         fs_mount_stop(signals->mount);
@@ -72,9 +71,12 @@ static void *run(void *arg)
         int number = wait_signal(&signals->set, deadline_ns);
         pthread_mutex_lock(&signals->lock);
         bool finished = signals->finished;
+        bool is_signal = number != 0 && number != WAKE_SIGNAL;
         bool again = signals->stopping && number != WAKE_SIGNAL;
-        if (!finished && !again && number != WAKE_SIGNAL)
-            begin_stop(signals, number);
+        if (!finished && !signals->stopping && is_signal)
+            log_info("stopping: %s", strsignal(number));
+        if (!finished && !signals->stopping && (is_signal || atomic_load(&signals->asked)))
+            begin_stop(signals);
         if (signals->stopping && deadline_ns == 0)
             deadline_ns = clock_ns() + signals->patience_ms * 1000000ull;
         pthread_mutex_unlock(&signals->lock);
@@ -109,6 +111,12 @@ void stop_signals_set_mount(struct stop_signals *signals, struct fs_mount *mount
     if (signals->stopping)
         fs_mount_stop(mount);
     pthread_mutex_unlock(&signals->lock);
+}
+
+void stop_signals_ask(struct stop_signals *signals)
+{
+    atomic_store(&signals->asked, true);
+    pthread_kill(signals->thread, WAKE_SIGNAL);
 }
 
 void stop_signals_begin_stop(struct stop_signals *signals)

@@ -1,11 +1,12 @@
-/* SIGTERM, SIGINT and SIGHUP: how the daemon is asked to stop.
+/* SIGTERM, SIGINT and SIGHUP: how the daemon is asked to stop; and how a part of it
+ * that cannot go on asks for the same.
  *
  * A thread of its own waits for them. The first one ends fs_mount_run(), and the
  * main thread then takes everything down in order. A second one, or a stop that
  * takes longer than its patience, ends the process at once: what was
  * acknowledged is on disk and needs no orderly end.
  *
- * All calls are for the main thread.
+ * All calls are for the main thread, but for stop_signals_ask().
  */
 #ifndef KEELFS_FS_STOP_SIGNALS_H
 #define KEELFS_FS_STOP_SIGNALS_H
@@ -14,6 +15,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +24,7 @@ struct stop_signals {
     sigset_t set;
     const char *mountpoint; /* borrowed */
     uint32_t patience_ms;
+    atomic_bool asked;
     pthread_mutex_t lock;   /* guards the rest */
     struct fs_mount *mount; /* what a signal ends; NULL: nothing yet, or no more */
     bool stopping;
@@ -34,6 +37,9 @@ void stop_signals_start(struct stop_signals *signals, const char *mountpoint, ui
 
 /* From now on a signal ends this mount; one that came earlier ends it at once. */
 void stop_signals_set_mount(struct stop_signals *signals, struct fs_mount *mount);
+
+/* Stops as a signal does. Any thread, between start and finish; does not block. */
+void stop_signals_ask(struct stop_signals *signals);
 
 /* The main thread begins to take things down, for whatever reason: a signal has
  * no mount to end any more, and the patience begins to run. */
