@@ -2,6 +2,7 @@
 
 #include "raftstore/arena.h"
 #include "raftstore/executor.h"
+#include "raftstore/failpoint.h"
 #include "raftstore/log.h"
 #include "raftstore/mailbox.h"
 #include "raftstore/memory.h"
@@ -26,7 +27,19 @@
 
 #define NS_PER_MS 1000000ull
 
-enum apply_mail_kind { APPLY_MAIL_EXPECT, APPLY_MAIL_ENTRIES, APPLY_MAIL_READS, APPLY_MAIL_STOP };
+enum apply_mail_kind {
+    APPLY_MAIL_EXPECT,
+    APPLY_MAIL_ENTRIES,
+    APPLY_MAIL_READS,
+    APPLY_MAIL_BUILD,
+    APPLY_MAIL_INSTALL,
+    APPLY_MAIL_STOP
+};
+
+struct apply_installation {
+    struct snapshot_meta meta;
+    struct raft_local_state local;
+};
 
 struct apply_mail {
     struct mail mail;
@@ -35,11 +48,16 @@ struct apply_mail {
             uint64_t seq;
             struct op *op;
         } expect;
-        struct raft_message entries;
+        struct {
+            struct raft_message message;
+            struct apply_members *members;
+            size_t member_count;
+        } entries;
         struct {
             uint64_t index;
             struct op_list ops;
         } reads;
+        struct apply_installation *installation;
     };
 };
 
@@ -69,7 +87,11 @@ struct apply {
     struct session_table *sessions;
     struct engine_batch *batch;
     struct apply_state state;
+    struct membership membership;
+    const struct apply_members *next_members; /* of the entries to come */
+    const struct apply_members *members_end;
     bool batch_dirty;
+    bool wants_hash; /* behind the entry that is being applied */
     struct apply_answer *answers;
     size_t answer_count;
     size_t answer_capacity;
@@ -137,12 +159,26 @@ static void apply_answer_add(struct apply *apply, uint64_t seq, const struct op_
 static void apply_write(struct apply *apply)
 {
     session_table_save(apply->sessions, apply->config.kv, apply->batch);
-    apply_state_save(apply->config.kv, apply->batch, apply->config.region->id, &apply->state);
+    apply_state_save(apply->config.kv, apply->batch, apply->membership.region.id, &apply->state);
+    FAILPOINT(apply_write_before);
     engine_write(apply->config.kv, apply->batch, false);
+    FAILPOINT(apply_write_after);
     engine_batch_clear(apply->batch);
     apply->batch_dirty = false;
     atomic_store(&apply->applied_index, apply->state.applied_index);
     atomic_store(&apply->revision, apply->state.revision);
+}
+
+static void apply_finish_answers(struct apply *apply)
+{
+    for (size_t i = 0; i < apply->answer_count; i++) {
+        struct apply_answer *answer = &apply->answers[i];
+        apply->seqs[i] = answer->seq;
+        if (answer->op == NULL)
+            continue;
+        op_finish(answer->op, &answer->result);
+        op_unref(answer->op);
+    }
 }
 
 static void apply_notify(struct apply *apply)
@@ -152,15 +188,20 @@ static void apply_notify(struct apply *apply)
     if (count > 0 && apply->config.observer != NULL)
         apply->config.observer(apply->config.observer_ctx, changes, count);
     executor_clear_changes(apply->executor);
+    apply_finish_answers(apply);
+}
 
-    for (size_t i = 0; i < apply->answer_count; i++) {
-        struct apply_answer *answer = &apply->answers[i];
-        apply->seqs[i] = answer->seq;
-        if (answer->op == NULL)
-            continue;
-        op_finish(answer->op, &answer->result);
-        op_unref(answer->op);
-    }
+static void apply_report(struct apply *apply, struct raft_message *message, bool installed)
+{
+    struct apply_report report = {
+        .message = message,
+        .seqs = apply->seqs,
+        .seq_count = apply->answer_count,
+        .truncated_index = apply->state.truncated_index,
+        .truncated_term = apply->state.truncated_term,
+        .installed = installed,
+    };
+    apply->config.report(apply->config.report_ctx, &report);
 }
 
 /* Makes what is in the batch visible and answers for it. `message`, or NULL, is
@@ -172,11 +213,37 @@ static void apply_flush(struct apply *apply, struct raft_message *message)
         apply_notify(apply);
     }
     if (message != NULL || apply->answer_count > 0)
-        apply->config.report(apply->config.report_ctx, message, apply->seqs, apply->answer_count);
+        apply_report(apply, message, false);
     apply->answer_count = 0;
 }
 
+/* Nothing may be half done: the state is that behind an entry. */
+static struct region_image apply_image(const struct apply *apply)
+{
+    assert(!apply->batch_dirty);
+    return (struct region_image){
+        .snapshot = engine_snapshot_new(apply->config.kv),
+        .state = apply->state,
+        .membership = apply->membership,
+    };
+}
+
 /* --- entries --- */
+
+/* What the store was asked to do for itself. An index that is not in the log, or cut
+ * already, changes nothing. */
+static void apply_admin(struct apply *apply, const struct executor_admin *admin)
+{
+    struct apply_state *state = &apply->state;
+    if (admin->kind == ADMIN_COMPUTE_HASH)
+        apply->wants_hash = true;
+    if (admin->kind != ADMIN_COMPACT_LOG || admin->index <= state->truncated_index ||
+        admin->index > state->applied_index)
+        return;
+    state->truncated_index = admin->index;
+    state->truncated_term = admin->term;
+    FAILPOINT(gc_compact_applied);
+}
 
 static void apply_command(struct apply *apply, const Keelfspb__CommandBatch *batch,
                           const Keelfspb__Command *command)
@@ -186,6 +253,9 @@ static void apply_command(struct apply *apply, const Keelfspb__CommandBatch *bat
     struct op_result result = {0};
     executor_run(apply->executor, apply->batch, command->request.data, command->request.len,
                  &apply->state.revision, &result);
+    struct executor_admin admin = executor_admin(apply->executor);
+    apply_admin(apply, &admin);
+    result.index = apply->state.applied_index + 1;
     session_record(apply->sessions, batch->store_id, command->seq, result.code);
     if (batch->store_id == apply->config.store_id &&
         batch->incarnation == apply->config.incarnation)
@@ -197,16 +267,6 @@ static void apply_command(struct apply *apply, const Keelfspb__CommandBatch *bat
         apply_flush(apply, NULL);
 }
 
-static bool apply_is_member(const struct apply *apply, uint64_t store_id)
-{
-    const struct region *region = apply->config.region;
-    for (size_t i = 0; i < region->peer_count; i++) {
-        if (region->peers[i].store_id == store_id)
-            return true;
-    }
-    return false;
-}
-
 static void apply_normal_entry(struct apply *apply, const struct raft_entry *entry)
 {
     if (entry->size == 0)
@@ -215,7 +275,7 @@ static void apply_normal_entry(struct apply *apply, const struct raft_entry *ent
     arena_reset(&apply->arena);
     const Keelfspb__CommandBatch *batch =
         keelfspb__command_batch__unpack(&allocator, entry->size, entry->data);
-    if (batch == NULL || !apply_is_member(apply, batch->store_id)) {
+    if (batch == NULL || membership_find(&apply->membership, batch->store_id) == NULL) {
         log_error("entry %llu of the log is no command batch of a member and changes nothing",
                   (unsigned long long)entry->index);
         return;
@@ -226,17 +286,61 @@ static void apply_normal_entry(struct apply *apply, const struct raft_entry *ent
     }
 }
 
+static void apply_forget_removed(struct apply *apply, const struct membership *before)
+{
+    for (size_t i = 0; i < before->store_count; i++) {
+        if (membership_find(&apply->membership, before->stores[i].id) == NULL)
+            session_forget(apply->sessions, before->stores[i].id);
+    }
+}
+
+/* The raft thread has worked out what the entry makes of the members. */
+static void apply_members_entry(struct apply *apply, const struct raft_entry *entry)
+{
+    const struct apply_members *members = apply->next_members;
+    if (members == apply->members_end || members->index != entry->index)
+        return; /* it changed nothing */
+    apply->next_members++;
+    struct engine *kv = apply->config.kv;
+    struct membership before = apply->membership;
+    apply->membership = members->membership;
+    apply_forget_removed(apply, &before);
+    FAILPOINT(member_apply_before);
+    membership_save(kv, apply->batch, &apply->membership);
+    if (membership_find(&apply->membership, apply->config.store_id) == NULL)
+        region_save(kv, apply->batch, PEER_TOMBSTONE, &apply->membership.region, NULL);
+}
+
 static void apply_entry(struct apply *apply, const struct raft_entry *entry)
 {
     assert(entry->index == apply->state.applied_index + 1);
     if (entry->type == RAFT_ENTRY_NORMAL)
         apply_normal_entry(apply, entry);
     else
-        log_error("entry %llu of the log changes members, which this version cannot: ignored",
-                  (unsigned long long)entry->index);
+        apply_members_entry(apply, entry);
     apply->state.applied_index = entry->index;
     apply->state.applied_term = entry->term;
     apply->batch_dirty = true;
+    if (!apply->wants_hash)
+        return;
+    apply->wants_hash = false;
+    apply_flush(apply, NULL);
+    struct region_image image = apply_image(apply);
+    region_worker_hash(apply->config.region_worker, &image);
+}
+
+static void apply_entries_mail(struct apply *apply, struct apply_mail *mail)
+{
+    struct raft_message *message = &mail->entries.message;
+    apply->next_members = mail->entries.members;
+    apply->members_end = mail->entries.members + mail->entries.member_count;
+    for (size_t i = 0; i < message->entry_count; i++)
+        apply_entry(apply, message->entries[i]);
+    assert(apply->next_members == apply->members_end);
+    apply_flush(apply, message);
+    if (mail->entries.member_count > 0)
+        FAILPOINT(member_apply_after);
+    free(mail->entries.members);
 }
 
 /* --- barriers --- */
@@ -283,6 +387,57 @@ static void apply_drop_reads(struct apply *apply)
     }
 }
 
+/* --- snapshots --- */
+
+/* Some of this session's commands may be among what the snapshot has. */
+static void apply_answer_installed(struct apply *apply)
+{
+    for (size_t i = 0; i < SESSION_WINDOW_MAX; i++) {
+        const struct apply_waiter *slot = &apply->waiters[i];
+        struct op_result result = {0};
+        if (slot->op != NULL && session_result(apply->sessions, apply->config.store_id,
+                                               apply->config.incarnation, slot->seq, &result.code))
+            apply_answer_add(apply, slot->seq, &result);
+    }
+}
+
+static void apply_tell_everything_changed(const struct apply *apply)
+{
+    const struct change everything = {.kind = CHANGE_EVERYTHING};
+    if (apply->config.observer != NULL)
+        apply->config.observer(apply->config.observer_ctx, &everything, 1);
+}
+
+static void apply_install_mail(struct apply *apply, const struct apply_installation *installation)
+{
+    const struct snapshot_meta *meta = &installation->meta;
+    struct engine *kv = apply->config.kv;
+    assert(!apply->batch_dirty && meta->index > apply->state.applied_index);
+    region_worker_install(apply->config.region_worker, meta, &installation->local);
+
+    apply->membership = meta->membership;
+    apply->state = (struct apply_state){
+        .applied_index = meta->index,
+        .applied_term = meta->term,
+        .truncated_index = meta->index,
+        .truncated_term = meta->term,
+        .revision = meta->revision,
+    };
+    executor_free(apply->executor);
+    apply->executor = executor_new(kv);
+    session_table_free(apply->sessions);
+    struct err e;
+    if (session_table_load(kv, meta->membership.region.id, &apply->sessions, &e) != 0)
+        log_fatal("the snapshot just applied cannot be read: %s", e.text);
+    atomic_store(&apply->applied_index, apply->state.applied_index);
+    atomic_store(&apply->revision, apply->state.revision);
+    apply_tell_everything_changed(apply);
+    apply_answer_installed(apply);
+    apply_finish_answers(apply);
+    apply_report(apply, NULL, true);
+    apply->answer_count = 0;
+}
+
 /* --- the thread --- */
 
 /* Returns false at the mail that ends the thread. */
@@ -294,9 +449,18 @@ static bool apply_handle(struct apply *apply, struct apply_mail *mail)
         free(mail);
         return true;
     case APPLY_MAIL_ENTRIES:
-        for (size_t i = 0; i < mail->entries.entry_count; i++)
-            apply_entry(apply, mail->entries.entries[i]);
-        apply_flush(apply, &mail->entries);
+        apply_entries_mail(apply, mail);
+        free(mail);
+        return true;
+    case APPLY_MAIL_BUILD: {
+        struct region_image image = apply_image(apply);
+        region_worker_build(apply->config.region_worker, &image);
+        free(mail);
+        return true;
+    }
+    case APPLY_MAIL_INSTALL:
+        apply_install_mail(apply, mail->installation);
+        free(mail->installation);
         free(mail);
         return true;
     case APPLY_MAIL_READS:
@@ -353,11 +517,13 @@ static void apply_free(struct apply *apply)
 int apply_start(const struct apply_config *config, struct apply **ret_apply, struct err *e)
 {
     struct session_table *sessions;
-    int rc = session_table_load(config->kv, config->region->id, &sessions, e);
+    int rc = session_table_load(config->kv, config->membership->region.id, &sessions, e);
     if (rc != 0)
         return rc;
     struct apply *apply = mem_zalloc(sizeof(*apply));
     apply->config = *config;
+    apply->config.membership = NULL; /* borrowed for the start only */
+    apply->membership = *config->membership;
     apply->state = config->state;
     atomic_init(&apply->applied_index, config->state.applied_index);
     atomic_init(&apply->revision, config->state.revision);
@@ -396,10 +562,28 @@ void apply_expect(struct apply *apply, uint64_t seq, struct op *op)
     mailbox_put_quietly(apply->mailbox, &mail->mail);
 }
 
-void apply_entries(struct apply *apply, struct raft_message *message)
+void apply_entries(struct apply *apply, struct raft_message *message,
+                   struct apply_members **members, size_t member_count)
 {
     struct apply_mail *mail = apply_mail_new(APPLY_MAIL_ENTRIES);
-    raft_message_move(&mail->entries, message);
+    raft_message_move(&mail->entries.message, message);
+    mail->entries.members = *members;
+    mail->entries.member_count = member_count;
+    *members = NULL;
+    mailbox_put_always(apply->mailbox, &mail->mail);
+}
+
+void apply_build_snapshot(struct apply *apply)
+{
+    mailbox_put_always(apply->mailbox, &apply_mail_new(APPLY_MAIL_BUILD)->mail);
+}
+
+void apply_install(struct apply *apply, const struct snapshot_meta *meta,
+                   const struct raft_local_state *local)
+{
+    struct apply_mail *mail = apply_mail_new(APPLY_MAIL_INSTALL);
+    mail->installation = mem_alloc(sizeof(*mail->installation));
+    *mail->installation = (struct apply_installation){.meta = *meta, .local = *local};
     mailbox_put_always(apply->mailbox, &mail->mail);
 }
 

@@ -256,7 +256,7 @@ static void format_joiner_kv(struct engine *kv, const struct join_answer *answer
 static int bootstrap_joiner(const struct store_config *config, struct engine *raft,
                             struct engine *kv, struct store_ident *ret_ident, struct err *e)
 {
-    const char *address;
+    const char *address = NULL;
     uint64_t data_id;
     struct join_answer answer;
     int rc = joiner_address(config, &address, e);

@@ -66,6 +66,11 @@ void entry_cache_append(struct entry_cache *cache, struct raft_entry *entry)
         entry_cache_drop_oldest(cache);
 }
 
+void entry_cache_clear(struct entry_cache *cache)
+{
+    entry_cache_drop_from(cache, 0);
+}
+
 struct raft_entry *entry_cache_get(const struct entry_cache *cache, uint64_t index)
 {
     if (cache->count == 0 || index < cache->first || index >= cache->first + cache->count)

@@ -27,6 +27,9 @@ void entry_cache_release(struct entry_cache *cache);
  * first. An entry that does not follow on empties the cache. */
 void entry_cache_append(struct entry_cache *cache, struct raft_entry *entry);
 
+/* Forgets everything. */
+void entry_cache_clear(struct entry_cache *cache);
+
 /* Borrowed; NULL when it is not held. */
 struct raft_entry *entry_cache_get(const struct entry_cache *cache, uint64_t index);
 

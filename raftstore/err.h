@@ -32,7 +32,9 @@
     X(KE_MISMATCH, -19, "belongs to another cluster or node")                                      \
     X(KE_NOT_SUPPORTED, -20, "not supported")                                                      \
     X(KE_NOT_REGULAR, -21, "not a regular file")                                                   \
-    X(KE_REMOVED, -22, "this node is not a member any more")
+    X(KE_REMOVED, -22, "this node is not a member any more")                                       \
+    X(KE_WIPED, -23, "this is not the data directory that the cluster knows this node by")         \
+    X(KE_NOT_LEADER, -24, "this node is not the leader")
 
 enum ke_code {
     KE_OK = 0,
@@ -41,7 +43,7 @@ enum ke_code {
 #undef KE_ENUM
 };
 
-#define KE_CODE_MIN (-22)
+#define KE_CODE_MIN (-24)
 
 /* A static sentence for a code; never NULL. */
 const char *ke_text(int code);

@@ -39,6 +39,11 @@ const struct change *executor_changes(const struct executor *executor, size_t *r
     return executor->changes;
 }
 
+struct executor_admin executor_admin(const struct executor *executor)
+{
+    return executor->admin;
+}
+
 void executor_clear_changes(struct executor *executor)
 {
     executor->change_count = 0;
@@ -105,10 +110,35 @@ static int run_request(struct run *run, const RaftCmdpb__Request *request)
     }
 }
 
+static int run_admin(struct run *run, const RaftCmdpb__RaftCmdRequest *command)
+{
+    const RaftCmdpb__AdminRequest *admin = command->admin_request;
+    struct executor_admin *out = &run->executor->admin;
+
+    if (command->n_requests > 0 || command->n_conditions > 0) {
+        return KE_INVALID;
+    }
+    switch ((int)admin->cmd_type) {
+    case RAFT_CMDPB__ADMIN_CMD_TYPE__CompactLog:
+        if (admin->compact_log == NULL) {
+            return KE_INVALID;
+        }
+        *out = (struct executor_admin){.kind = ADMIN_COMPACT_LOG,
+                                       .index = admin->compact_log->compact_index,
+                                       .term = admin->compact_log->compact_term};
+        return 0;
+    case RAFT_CMDPB__ADMIN_CMD_TYPE__ComputeHash:
+        *out = (struct executor_admin){.kind = ADMIN_COMPUTE_HASH};
+        return 0;
+    default:
+        return KE_INVALID;
+    }
+}
+
 static int run_all(struct run *run, const RaftCmdpb__RaftCmdRequest *command)
 {
     if (command->admin_request != NULL) {
-        return KE_INVALID;
+        return run_admin(run, command);
     }
     for (size_t i = 0; i < command->n_conditions; i++) {
         int code = check_condition(run, command->conditions[i]);
@@ -171,6 +201,7 @@ void executor_run(struct executor *executor, struct engine_batch *batch, const v
     uint64_t first_revision = run.revision;
 
     *ret_result = (struct op_result){.code = KE_INVALID};
+    executor->admin = (struct executor_admin){.kind = ADMIN_NONE};
     if (command == NULL) {
         return;
     }

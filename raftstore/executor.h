@@ -25,6 +25,14 @@ void executor_free(struct executor *executor);
 void executor_run(struct executor *executor, struct engine_batch *batch, const void *request,
                   size_t size, uint64_t *revision, struct op_result *ret_result);
 
+/* What the last command asks of the store itself, and not of its data. */
+struct executor_admin {
+    enum executor_admin_kind { ADMIN_NONE, ADMIN_COMPACT_LOG, ADMIN_COMPUTE_HASH } kind;
+    uint64_t index; /* COMPACT_LOG: up to here, */
+    uint64_t term;  /* which is of this term */
+};
+struct executor_admin executor_admin(const struct executor *executor);
+
 /* The changes since the last executor_clear_changes(); paths are owned by the
  * executor until then. */
 const struct change *executor_changes(const struct executor *executor, size_t *ret_count);

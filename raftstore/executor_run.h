@@ -43,6 +43,7 @@ struct executor {
     struct engine *kv;
     struct recent recent;
     struct arena arena; /* of the command that runs */
+    struct executor_admin admin;
     struct change *changes;
     size_t change_count;
     size_t change_room;

@@ -18,17 +18,30 @@ static void holdback_drop(struct holdback_member *member)
     member->holds = false;
 }
 
-void holdback_init(struct holdback *holdback, const struct region *region)
+void holdback_init(struct holdback *holdback)
 {
-    *holdback = (struct holdback){.count = region->peer_count};
-    for (size_t i = 0; i < region->peer_count; i++)
-        holdback->members[i].peer_id = region->peers[i].peer_id;
+    *holdback = (struct holdback){0};
 }
 
 void holdback_release(struct holdback *holdback)
 {
     for (size_t i = 0; i < holdback->count; i++)
         holdback_drop(&holdback->members[i]);
+}
+
+void holdback_set_members(struct holdback *holdback, const struct region *region)
+{
+    struct holdback before = *holdback;
+    *holdback = (struct holdback){.count = region->peer_count};
+    for (size_t i = 0; i < region->peer_count; i++) {
+        struct holdback_member *old = holdback_find(&before, region->peers[i].peer_id);
+        holdback->members[i].peer_id = region->peers[i].peer_id;
+        if (old == NULL)
+            continue;
+        holdback->members[i] = *old;
+        old->holds = false; /* moved along */
+    }
+    holdback_release(&before);
 }
 
 void holdback_proposal(struct holdback *holdback, uint64_t peer_id)

@@ -33,8 +33,11 @@ struct holdback {
     } members[STORE_MEMBERS_MAX];
 };
 
-void holdback_init(struct holdback *holdback, const struct region *region);
+void holdback_init(struct holdback *holdback);
 void holdback_release(struct holdback *holdback);
+
+/* The members are these now. */
+void holdback_set_members(struct holdback *holdback, const struct region *region);
 
 /* A forwarded proposal of this peer has been stepped. */
 void holdback_proposal(struct holdback *holdback, uint64_t peer_id);

@@ -28,6 +28,7 @@ struct op_result {
      * Of a removed path: what it was. */
     bool has_attr;
     struct attr attr;
+    uint64_t index; /* of the log entry, after a proposal that applied */
 };
 
 typedef void op_done_fn(struct op *op, const struct op_result *result);

@@ -1,10 +1,9 @@
 #include "raftstore/peer.h"
 
-#include "raftstore/holdback.h"
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
-#include "raftstore/proposals.h"
-#include "raftstore/reads.h"
+#include "raftstore/peer_private.h"
+#include "raftstore/snapshot.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -19,27 +18,10 @@
 /* Election timeouts without a sign of a command before it is sent again. */
 #define PEER_RESEND_ELECTIONS 2
 
-struct peer {
-    struct peer_config config;
-    const struct region *region;
-    uint64_t peer_id;
-    struct raft_node *node;
-    struct proposals *proposals;
-    struct reads reads;
-    struct holdback holdback;
-    uint64_t tick;
-    uint64_t leader;                   /* peer id, RAFT_NONE when unknown */
-    uint64_t heard[STORE_MEMBERS_MAX]; /* tick of the last message, as region->peers */
-    /* The core refused; not again before something has changed. */
-    bool proposals_held;
-    bool reads_held;
-};
-
-/* The core fails only where this process cannot go on. */
-static void peer_check(const struct peer *peer, int rc, const char *what)
+void peer_check(const struct peer *peer, int rc, const char *what)
 {
     if (rc == RAFT_E_NO_MEMORY || rc == RAFT_E_STORAGE || rc == RAFT_E_CORRUPT)
-        log_fatal("region %llu: %s: %s", (unsigned long long)peer->region->id, what,
+        log_fatal("region %llu: %s: %s", (unsigned long long)peer->membership.region.id, what,
                   raft_error_text(rc));
 }
 
@@ -64,15 +46,6 @@ static void peer_log_event(void *ctx, const struct raft_event *event)
     }
 }
 
-static uint64_t peer_own_id(const struct region *region, uint64_t store_id)
-{
-    for (size_t i = 0; i < region->peer_count; i++) {
-        if (region->peers[i].store_id == store_id)
-            return region->peers[i].peer_id;
-    }
-    return RAFT_NONE;
-}
-
 static void peer_raft_config(const struct peer *peer, struct raft_config *raft)
 {
     const struct peer_config *config = &peer->config;
@@ -89,20 +62,32 @@ static void peer_raft_config(const struct peer *peer, struct raft_config *raft)
     raft->max_inflight_messages = PEER_INFLIGHT_MESSAGES_MAX;
     raft->max_inflight_bytes = PEER_INFLIGHT_BYTES_MAX;
     raft->check_quorum = true;
-    raft->lease_on_start = peer->region->peer_count > 1;
+    raft->lease_on_start = peer->membership.region.peer_count > 1;
     raft->pre_vote = true;
     raft->read_mode = RAFT_READ_SAFE;
     raft->random_seed = clock_ns() ^ (peer->peer_id << 48);
     raft->log = (struct raft_log_hook){.fn = peer_log_event, .level = RAFT_LOG_INFO};
 }
 
+/* Nobody else can lead: no need to wait for an election timeout. */
+static bool peer_is_alone(const struct peer *peer)
+{
+    return peer->membership.region.peer_count == 1 &&
+           membership_role(&peer->membership, peer->peer_id) == MEMBER_VOTER;
+}
+
+static void peer_build_snapshot(void *ctx)
+{
+    struct peer *peer = ctx;
+    apply_build_snapshot(peer->config.apply);
+}
+
 int peer_new(const struct peer_config *config, struct peer **ret_peer, struct err *e)
 {
     struct peer *peer = mem_zalloc(sizeof(*peer));
     peer->config = *config;
-    peer->region = peer_storage_region(config->storage);
-    peer->peer_id = peer_own_id(peer->region, config->store_id);
-    assert(peer->peer_id != RAFT_NONE);
+    peer->peer_id = config->identity.store_id;
+    peer->membership = *peer_storage_membership(config->storage);
     struct raft_config raft;
     peer_raft_config(peer, &raft);
     int rc = raft_node_new(&raft, &peer->node);
@@ -111,20 +96,32 @@ int peer_new(const struct peer_config *config, struct peer **ret_peer, struct er
         return err_set(e, rc == RAFT_E_CORRUPT ? KE_CORRUPT : KE_IO, "the raft state: %s",
                        raft_error_text(rc));
     }
-    peer->proposals = proposals_new(config->store_id, config->incarnation);
-    reads_init(&peer->reads, config->store_id, config->incarnation);
-    holdback_init(&peer->holdback, peer->region);
-    /* Nobody else can lead: no need to wait for an election timeout. */
-    if (peer->region->peer_count == 1)
+    peer->proposals = proposals_new(config->identity.store_id, config->incarnation);
+    reads_init(&peer->reads, config->identity.store_id, config->incarnation);
+    holdback_init(&peer->holdback);
+    peer_storage_set_snapshots(config->storage, config->snap_files, peer_build_snapshot, peer);
+    peer_members_init(peer);
+    if (peer_is_alone(peer))
         peer_check(peer, raft_node_campaign(peer->node), "campaign");
     *ret_peer = peer;
     return 0;
+}
+
+static void peer_drop_arrived(struct peer *peer)
+{
+    if (peer->has_arrived)
+        snap_files_unref(peer->config.snap_files, &peer->arrived);
+    peer->has_arrived = false;
 }
 
 void peer_free(struct peer *peer)
 {
     if (peer == NULL)
         return;
+    peer_members_release(peer);
+    peer_drop_arrived(peer);
+    if (peer->installing)
+        raft_message_release(&peer->install_append);
     proposals_free(peer->proposals);
     reads_release(&peer->reads);
     holdback_release(&peer->holdback);
@@ -135,43 +132,89 @@ void peer_free(struct peer *peer)
 void peer_propose(struct peer *peer, struct op *op, struct command **cmd)
 {
     uint64_t seq;
-    if (!proposals_add(peer->proposals, op, cmd, &seq)) {
+    if (peer->gone != 0) {
+        op_fail(op, peer->gone);
+    } else if (peer->no_space && !command_frees_space(*cmd)) {
+        op_fail(op, KE_NO_SPACE);
+    } else if (!proposals_add(peer->proposals, op, cmd, &seq)) {
         op_fail(op, KE_BUSY);
-        return;
+    } else {
+        apply_expect(peer->config.apply, seq, op);
     }
-    apply_expect(peer->config.apply, seq, op);
 }
 
 void peer_barrier(struct peer *peer, struct op *op)
 {
-    if (!reads_add(&peer->reads, op))
+    if (peer->gone != 0)
+        op_fail(op, peer->gone);
+    else if (!reads_add(&peer->reads, op))
         op_fail(op, KE_BUSY);
 }
 
 /* --- the network --- */
 
+struct peer_contact *peer_find_contact(struct peer *peer, uint64_t store_id)
+{
+    for (size_t i = 0; i < STORE_MEMBERS_MAX; i++) {
+        if (peer->contacts[i].store_id == store_id)
+            return &peer->contacts[i];
+    }
+    return NULL;
+}
+
+static struct peer_contact *peer_oldest_contact(struct peer *peer)
+{
+    struct peer_contact *oldest = &peer->contacts[0];
+    for (size_t i = 1; i < STORE_MEMBERS_MAX; i++) {
+        if (peer->contacts[i].tick < oldest->tick)
+            oldest = &peer->contacts[i];
+    }
+    return oldest;
+}
+
+static void peer_note_contact(struct peer *peer, const struct wire_envelope *envelope)
+{
+    struct peer_contact *contact = peer_find_contact(peer, envelope->from_store);
+    if (contact == NULL)
+        contact = peer_oldest_contact(peer);
+    *contact = (struct peer_contact){
+        .store_id = envelope->from_store, .tick = peer->tick, .flags = envelope->flags};
+}
+
+bool peer_leader_is_admitted(struct peer *peer)
+{
+    if (peer_is_leader(peer))
+        return peer->admitted;
+    const struct peer_contact *contact = peer_find_contact(peer, peer->leader);
+    return contact != NULL && (contact->flags & WIRE_FLAG_ADMITTED) != 0;
+}
+
 static void peer_send(struct peer *peer, const struct raft_message *message)
 {
-    const struct region *region = peer->region;
-    const struct region_peer *to = region_find_peer(region, message->to);
-    if (to == NULL)
-        return;
+    const struct region *region = &peer->membership.region;
     struct wire_envelope envelope = {
         .region_id = region->id,
         .from_peer = peer->peer_id,
-        .from_store = peer->config.store_id,
-        .to_peer = to->peer_id,
-        .to_store = to->store_id,
+        .from_store = peer->peer_id,
+        .to_peer = message->to,
+        .to_store = message->to,
         .conf_ver = region->conf_ver,
         .version = region->version,
+        .flags = peer_upkeep_flags(peer) | (peer->admitted ? WIRE_FLAG_ADMITTED : 0),
     };
-    transport_send(peer->config.transport, to->store_id, &envelope, message);
+    if (message->type == RAFT_MESSAGE_SNAPSHOT)
+        peer->config.store->send_snapshot(peer->config.store_ctx, &envelope, message);
+    else
+        transport_send(peer->config.transport, message->to, &envelope, message);
 }
 
-/* An entry that this version could have proposed. */
-static bool peer_takes_entry(const struct raft_entry *entry)
+/* An entry that this version could have proposed. Changes of members are proposed by
+ * the leader itself, never forwarded. */
+static bool peer_takes_entry(const struct raft_entry *entry, bool forwarded)
 {
-    return entry->type == RAFT_ENTRY_NORMAL && entry->size <= PROPOSALS_PACKED_MAX;
+    return (entry->type == RAFT_ENTRY_NORMAL ||
+            (entry->type == RAFT_ENTRY_CONF_CHANGE_V2 && !forwarded)) &&
+           entry->size <= PROPOSALS_PACKED_MAX;
 }
 
 /* The core takes a message whose entries contradict each other for damage of its
@@ -180,12 +223,13 @@ static bool peer_is_well_formed(const struct raft_message *message)
 {
     if (message->type != RAFT_MESSAGE_APPEND && message->type != RAFT_MESSAGE_PROPOSE)
         return message->entry_count == 0;
+    bool forwarded = message->type == RAFT_MESSAGE_PROPOSE;
     uint64_t term = message->log_term;
     for (size_t i = 0; i < message->entry_count; i++) {
         const struct raft_entry *entry = message->entries[i];
-        if (!peer_takes_entry(entry))
+        if (!peer_takes_entry(entry, forwarded))
             return false;
-        if (message->type == RAFT_MESSAGE_PROPOSE)
+        if (forwarded)
             continue;
         if (entry->index != message->index + 1 + i || entry->term < term ||
             entry->term > message->term)
@@ -195,52 +239,145 @@ static bool peer_is_well_formed(const struct raft_message *message)
     return true;
 }
 
-void peer_step(struct peer *peer, const struct wire_envelope *envelope,
-               const struct raft_message *message)
+/* One that is no member here yet may be one already: this peer can be behind. */
+static bool peer_is_for_me(const struct peer *peer, const struct wire_envelope *envelope,
+                           const struct raft_message *message)
 {
-    const struct region *region = peer->region;
-    const struct region_peer *from = region_find_peer(region, envelope->from_peer);
-    if (envelope->region_id != region->id || envelope->to_peer != peer->peer_id || from == NULL ||
-        from->store_id != envelope->from_store || message->from != envelope->from_peer ||
-        envelope->conf_ver != region->conf_ver || envelope->version != region->version) {
-        log_warn("dropped a %s message from store %llu that is not for this peer",
-                 raft_message_type_name(message->type), (unsigned long long)envelope->from_store);
-        return;
+    return envelope->region_id == peer->membership.region.id &&
+           envelope->to_peer == peer->peer_id && envelope->from_peer == envelope->from_store &&
+           message->from == envelope->from_peer &&
+           !membership_has_removed(&peer->membership, envelope->from_store);
+}
+
+/* What this peer's state of admission or of its disk forbids. */
+static bool peer_declines(const struct peer *peer, const struct wire_envelope *envelope,
+                          const struct raft_message *message)
+{
+    switch (message->type) {
+    case RAFT_MESSAGE_REQUEST_VOTE:
+    case RAFT_MESSAGE_PRE_VOTE:
+        /* A new data directory may be one whose predecessor has voted already. It
+         * votes only where all are new, until the cluster has it on record. */
+        return !peer->admitted && (envelope->flags & WIRE_FLAG_ADMITTED) != 0;
+    case RAFT_MESSAGE_TIMEOUT_NOW:
+        return !peer->admitted;
+    case RAFT_MESSAGE_APPEND:
+        return peer->room == DISK_FULL && message->entry_count > 0;
+    case RAFT_MESSAGE_PROPOSE:
+        return !peer->admitted;
+    default:
+        return false;
+    }
+}
+
+static bool peer_accepts(struct peer *peer, const struct wire_envelope *envelope,
+                         const struct raft_message *message)
+{
+    if (!peer_is_for_me(peer, envelope, message)) {
+        log_debug("dropped a %s message from store %llu that is not for this peer",
+                  raft_message_type_name(message->type), (unsigned long long)envelope->from_store);
+        return false;
     }
     if (!peer_is_well_formed(message)) {
         log_warn("dropped a malformed %s message from store %llu",
                  raft_message_type_name(message->type), (unsigned long long)envelope->from_store);
-        return;
+        return false;
     }
-    /* The log is never cut, so nobody has a reason to send one. */
-    if (message->type == RAFT_MESSAGE_SNAPSHOT)
+    peer_note_contact(peer, envelope);
+    return !peer_declines(peer, envelope, message);
+}
+
+void peer_step(struct peer *peer, const struct wire_envelope *envelope,
+               const struct raft_message *message)
+{
+    /* Snapshots come with their files, by peer_snapshot_arrived(). */
+    if (message->type == RAFT_MESSAGE_SNAPSHOT || !peer_accepts(peer, envelope, message))
         return;
-    peer->heard[from - region->peers] = peer->tick;
     if (message->type == RAFT_MESSAGE_PROPOSE)
         holdback_proposal(&peer->holdback, message->from);
     peer_check(peer, raft_node_step(peer->node, message), raft_message_type_name(message->type));
 }
 
+void peer_snapshot_arrived(struct peer *peer, const struct wire_envelope *envelope,
+                           const struct raft_message *message)
+{
+    struct snap_id id = {.kind = SNAP_RECEIVED,
+                         .region_id = envelope->region_id,
+                         .term = message->snapshot->term,
+                         .index = message->snapshot->index};
+    if (peer->installing || peer->has_arrived || !peer_accepts(peer, envelope, message)) {
+        snap_files_unref(peer->config.snap_files, &id);
+        return;
+    }
+    peer->arrived = id;
+    peer->has_arrived = true;
+    peer_check(peer, raft_node_step(peer->node, message), "SNAPSHOT");
+}
+
 void peer_unreachable(struct peer *peer, uint64_t store_id)
 {
-    for (size_t i = 0; i < peer->region->peer_count; i++) {
-        if (peer->region->peers[i].store_id == store_id)
-            raft_node_report_unreachable(peer->node, peer->region->peers[i].peer_id);
-    }
+    raft_node_report_unreachable(peer->node, store_id);
+}
+
+void peer_snapshot_sent(struct peer *peer, uint64_t store_id, bool succeeded)
+{
+    raft_node_report_snapshot(peer->node, store_id, succeeded);
+}
+
+void peer_snapshot_built(struct peer *peer, struct raft_snapshot *snapshot, const struct err *why)
+{
+    peer_storage_snapshot_built(peer->config.storage, snapshot, why);
 }
 
 /* --- input --- */
 
-void peer_applied(struct peer *peer, const struct raft_message *message, const uint64_t *seqs,
-                  size_t seq_count)
+/* The snapshot is in place: its sender hears so, and the core goes on. */
+static void peer_installed(struct peer *peer)
 {
-    for (size_t i = 0; i < seq_count; i++)
-        proposals_complete(peer->proposals, seqs[i]);
-    if (message != NULL) {
-        for (size_t i = 0; i < message->response_count; i++)
-            peer_check(peer, raft_node_step(peer->node, &message->responses[i]), "apply response");
+    assert(peer->installing);
+    peer->installing = false;
+    peer_drop_arrived(peer);
+    struct raft_message *append = &peer->install_append;
+    for (size_t i = 0; i < append->response_count; i++) {
+        struct raft_message *response = &append->responses[i];
+        if (response->to == peer->peer_id)
+            peer_check(peer, raft_node_step(peer->node, response), "append response");
+        else
+            peer_send(peer, response);
     }
+    raft_message_release(append);
+}
+
+static void peer_step_responses(struct peer *peer, const struct raft_message *message)
+{
+    for (size_t i = 0; i < message->response_count; i++)
+        peer_check(peer, raft_node_step(peer->node, &message->responses[i]), "apply response");
+}
+
+void peer_applied(struct peer *peer, const struct apply_report *report)
+{
+    for (size_t i = 0; i < report->seq_count; i++)
+        proposals_complete(peer->proposals, report->seqs[i]);
+    struct peer_storage *storage = peer->config.storage;
+    if (report->truncated_index > peer_storage_truncated_index(storage)) {
+        peer_storage_compact(storage, report->truncated_index, report->truncated_term);
+        peer->config.store->log_cut(peer->config.store_ctx, report->truncated_index);
+    }
+    if (report->message != NULL)
+        peer_step_responses(peer, report->message);
+    if (report->installed)
+        peer_installed(peer);
+    if (peer->removed_at != 0 && apply_index(peer->config.apply) >= peer->removed_at)
+        peer_refused(peer, KE_REMOVED);
     peer->proposals_held = false;
+}
+
+void peer_refused(struct peer *peer, int code)
+{
+    if (peer->gone != 0)
+        return;
+    peer->gone = code;
+    peer->config.store->gone(peer->config.store_ctx, code);
 }
 
 void peer_tick(struct peer *peer)
@@ -250,18 +387,20 @@ void peer_tick(struct peer *peer)
     peer_check(peer, raft_node_tick(peer->node), "tick");
     proposals_tick(peer->proposals);
     /* What this node has in its own log as the leader cannot have been lost. */
-    if (peer->leader != peer->peer_id)
+    if (!peer_is_leader(peer))
         proposals_resend_silent(peer->proposals, peer->tick, PEER_RESEND_ELECTIONS * election);
     reads_tick(&peer->reads, peer->tick, election);
     peer->proposals_held = false;
     peer->reads_held = false;
+    peer_members_tick(peer);
+    peer_upkeep_tick(peer);
 }
 
 /* --- the ready loop --- */
 
 static void peer_propose_pending(struct peer *peer)
 {
-    while (peer->leader != RAFT_NONE && !peer->proposals_held &&
+    while (peer->leader != RAFT_NONE && !peer->proposals_held && peer_leader_is_admitted(peer) &&
            proposals_has_unsent(peer->proposals)) {
         struct raft_entry *entry = proposals_pack(peer->proposals);
         assert(entry != NULL);
@@ -296,6 +435,7 @@ static void peer_note_leader(struct peer *peer, const struct raft_ready *ready)
     peer->leader = ready->leader;
     peer->proposals_held = false;
     peer->reads_held = false;
+    peer_members_leader_changed(peer);
     if (peer->leader == RAFT_NONE)
         return;
     /* What the old leader had may be lost; the session table drops what is not. */
@@ -313,12 +453,37 @@ static void peer_answer_reads(struct peer *peer, const struct raft_ready *ready)
     }
 }
 
+/* A snapshot takes the place of log and data. Nothing else comes out of the core
+ * until that is done. */
+static void peer_install(struct peer *peer, struct raft_message *append)
+{
+    const struct raft_snapshot *snapshot = append->snapshot;
+    struct snapshot_meta meta;
+    struct err e;
+    assert(!peer->installing);
+    assert(peer->has_arrived && peer->arrived.index == snapshot->index &&
+           peer->arrived.term == snapshot->term);
+    /* The receiver has checked it. */
+    if (snapshot_unpack(snapshot, &meta, &e) != 0)
+        log_fatal("the snapshot that was accepted makes no sense: %s", e.text);
+    struct raft_local_state local;
+    peer_storage_install(peer->config.storage, append, &local);
+    peer_members_replace(peer, &meta.membership, meta.index);
+    apply_install(peer->config.apply, &meta, &local);
+    raft_message_move(&peer->install_append, append);
+    peer->installing = true;
+}
+
 /* Writes, then tells those who may rely on it: the order is the safety of Raft.
  * Without entries, term or vote there is nothing new to be durable, and all that
  * came before is: an answer to a message that only moved the commit index needs
  * no fsync. */
 static void peer_append(struct peer *peer, struct raft_message *append, bool must_sync)
 {
+    if (append->snapshot != NULL) {
+        peer_install(peer, append);
+        return;
+    }
     if (append->entry_count > 0)
         holdback_append(&peer->holdback, append->entries[append->entry_count - 1]->index);
     peer_storage_append(peer->config.storage, append, must_sync);
@@ -331,6 +496,22 @@ static void peer_append(struct peer *peer, struct raft_message *append, bool mus
     }
 }
 
+/* Committed entries, with what those among them that change members make of them. */
+static void peer_hand_to_apply(struct peer *peer, struct raft_message *message)
+{
+    struct apply_members *members = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < message->entry_count; i++) {
+        const struct raft_entry *entry = message->entries[i];
+        if (entry->type == RAFT_ENTRY_NORMAL || !peer_members_entry(peer, entry))
+            continue;
+        members = mem_realloc(members, (count + 1) * sizeof(*members));
+        members[count++] =
+            (struct apply_members){.index = entry->index, .membership = peer->membership};
+    }
+    apply_entries(peer->config.apply, message, &members, count);
+}
+
 /* Gives the apply thread its part before anything else: somebody waits for that.
  * Returns the part of the log write, or NULL. */
 static struct raft_message *peer_hand_out(struct peer *peer, const struct raft_ready *ready)
@@ -339,7 +520,7 @@ static struct raft_message *peer_hand_out(struct peer *peer, const struct raft_r
     for (size_t i = 0; i < ready->message_count; i++) {
         struct raft_message *message = &ready->messages[i];
         if (message->to == RAFT_APPLY_WORKER) {
-            apply_entries(peer->config.apply, message);
+            peer_hand_to_apply(peer, message);
         } else if (message->to == RAFT_APPEND_WORKER) {
             assert(append == NULL);
             append = message;
@@ -351,7 +532,7 @@ static struct raft_message *peer_hand_out(struct peer *peer, const struct raft_r
 /* One Ready. False when there was nothing to do. */
 static bool peer_handle_ready(struct peer *peer)
 {
-    if (!raft_node_has_ready(peer->node))
+    if (peer->installing || !raft_node_has_ready(peer->node))
         return false;
     struct raft_ready ready;
     int rc = raft_node_ready(peer->node, &ready);
@@ -374,9 +555,14 @@ static bool peer_handle_ready(struct peer *peer)
 void peer_drive(struct peer *peer)
 {
     do {
+        if (peer->installing)
+            return;
         peer_propose_pending(peer);
         peer_ask_reads(peer);
     } while (peer_handle_ready(peer));
+    /* The core had no use for it: it is further already. */
+    if (!peer->installing)
+        peer_drop_arrived(peer);
 }
 
 bool peer_has_held(const struct peer *peer)
@@ -390,51 +576,5 @@ void peer_send_held(struct peer *peer)
     while (holdback_next(&peer->holdback, &note)) {
         peer_send(peer, &note);
         raft_message_release(&note);
-    }
-}
-
-/* --- status --- */
-
-static const char *peer_role_name(const struct raft_status *raft)
-{
-    if (raft->learner)
-        return "learner";
-    return raft_role_name(raft->role);
-}
-
-static void peer_member_status(const struct peer *peer, const struct raft_status *raft,
-                               struct store_member_status *member)
-{
-    for (size_t i = 0; i < peer->region->peer_count; i++) {
-        if (peer->region->peers[i].store_id != member->member.id)
-            continue;
-        uint64_t silent_ticks = peer->tick - peer->heard[i];
-        member->active = peer->region->peers[i].peer_id == peer->peer_id ||
-                         (peer->heard[i] != 0 && silent_ticks <= peer->config.election_ticks);
-        for (uint32_t k = 0; k < raft->peer_count; k++) {
-            if (raft->peers[k].id == peer->region->peers[i].peer_id)
-                member->match_index = raft->peers[k].match;
-        }
-    }
-}
-
-void peer_status(struct peer *peer, struct store_status *status)
-{
-    struct raft_status raft;
-    peer_check(peer, raft_node_status(peer->node, &raft), "status");
-    const struct region_peer *leader = region_find_peer(peer->region, raft.leader);
-    status->region_id = peer->region->id;
-    status->role = peer_role_name(&raft);
-    status->leader_id = leader != NULL ? leader->store_id : 0;
-    status->term = raft.hard_state.term;
-    status->commit_index = raft.hard_state.commit;
-    status->first_index = raft.first_index;
-    status->last_index = raft.last_index;
-    for (size_t i = 0; i < status->member_count; i++) {
-        struct store_member_status *member = &status->members[i];
-        member->is_leader = member->member.id == status->leader_id;
-        member->active = false;
-        member->match_index = 0;
-        peer_member_status(peer, &raft, member);
     }
 }

@@ -24,6 +24,12 @@ enum raft_mail_kind {
     RAFT_MAIL_MESSAGE,
     RAFT_MAIL_APPLIED,
     RAFT_MAIL_UNREACHABLE,
+    RAFT_MAIL_REFUSED,
+    RAFT_MAIL_SNAPSHOT_ARRIVED,
+    RAFT_MAIL_SNAPSHOT_SENT,
+    RAFT_MAIL_SNAPSHOT_BUILT,
+    RAFT_MAIL_CHANGE_MEMBERS,
+    RAFT_MAIL_TRANSFER_LEADER,
     RAFT_MAIL_STOP,
 };
 
@@ -42,12 +48,21 @@ struct raft_mail {
             size_t bytes;
         } message;
         struct {
-            bool has_message;
+            struct apply_report report; /* points to what follows */
             struct raft_message message;
-            size_t seq_count;
             uint64_t *seqs;
         } applied;
         uint64_t unreachable;
+        int refused;
+        struct {
+            uint64_t store_id;
+            bool succeeded;
+        } sent;
+        struct {
+            struct raft_snapshot *snapshot;
+            struct err *why; /* or NULL */
+        } built;
+        struct member_op *member_op;
     };
 };
 
@@ -82,14 +97,25 @@ static void raft_mail_free(struct raft_mail *mail)
         op_unref(mail->barrier);
         break;
     case RAFT_MAIL_MESSAGE:
+    case RAFT_MAIL_SNAPSHOT_ARRIVED:
         raft_message_release(&mail->message.message);
         break;
     case RAFT_MAIL_APPLIED:
-        if (mail->applied.has_message)
+        if (mail->applied.report.message != NULL)
             raft_message_release(&mail->applied.message);
         free(mail->applied.seqs);
         break;
+    case RAFT_MAIL_SNAPSHOT_BUILT:
+        raft_snapshot_unref(mail->built.snapshot);
+        free(mail->built.why);
+        break;
+    case RAFT_MAIL_CHANGE_MEMBERS:
+    case RAFT_MAIL_TRANSFER_LEADER:
+        op_unref(&mail->member_op->op);
+        break;
     case RAFT_MAIL_UNREACHABLE:
+    case RAFT_MAIL_REFUSED:
+    case RAFT_MAIL_SNAPSHOT_SENT:
     case RAFT_MAIL_STOP:
         break;
     }
@@ -115,11 +141,29 @@ static void raft_worker_handle(struct raft_worker *worker, struct raft_mail *mai
         peer_step(peer, &mail->message.envelope, &mail->message.message);
         break;
     case RAFT_MAIL_APPLIED:
-        peer_applied(peer, mail->applied.has_message ? &mail->applied.message : NULL,
-                     mail->applied.seqs, mail->applied.seq_count);
+        peer_applied(peer, &mail->applied.report);
         break;
     case RAFT_MAIL_UNREACHABLE:
         peer_unreachable(peer, mail->unreachable);
+        break;
+    case RAFT_MAIL_REFUSED:
+        peer_refused(peer, mail->refused);
+        break;
+    case RAFT_MAIL_SNAPSHOT_ARRIVED:
+        peer_snapshot_arrived(peer, &mail->message.envelope, &mail->message.message);
+        break;
+    case RAFT_MAIL_SNAPSHOT_SENT:
+        peer_snapshot_sent(peer, mail->sent.store_id, mail->sent.succeeded);
+        break;
+    case RAFT_MAIL_SNAPSHOT_BUILT:
+        peer_snapshot_built(peer, mail->built.snapshot, mail->built.why);
+        mail->built.snapshot = NULL;
+        break;
+    case RAFT_MAIL_CHANGE_MEMBERS:
+        peer_change_members(peer, mail->member_op);
+        break;
+    case RAFT_MAIL_TRANSFER_LEADER:
+        peer_transfer_leader(peer, mail->member_op);
         break;
     case RAFT_MAIL_STOP:
         worker->stopping = true;
@@ -205,6 +249,9 @@ void raft_worker_free(struct raft_worker *worker)
             op_fail(mail->propose.op, KE_SHUTDOWN);
         else if (mail->mail.kind == RAFT_MAIL_BARRIER)
             op_fail(mail->barrier, KE_SHUTDOWN);
+        else if (mail->mail.kind == RAFT_MAIL_CHANGE_MEMBERS ||
+                 mail->mail.kind == RAFT_MAIL_TRANSFER_LEADER)
+            op_fail(&mail->member_op->op, KE_SHUTDOWN);
         raft_mail_free(mail);
     }
     peer_free(worker->peer);
@@ -315,20 +362,80 @@ void raft_worker_unreachable(struct raft_worker *worker, uint64_t store_id)
         raft_mail_free(mail);
 }
 
-void raft_worker_applied(void *ctx, struct raft_message *message, const uint64_t *seqs,
-                         size_t seq_count)
+void raft_worker_applied(void *ctx, const struct apply_report *report)
 {
     struct raft_worker *worker = ctx;
     struct raft_mail *mail = raft_mail_new(RAFT_MAIL_APPLIED);
-    if (message != NULL) {
-        mail->applied.has_message = true;
-        raft_message_move(&mail->applied.message, message);
+    mail->applied.report = *report;
+    if (report->message != NULL) {
+        raft_message_move(&mail->applied.message, report->message);
+        mail->applied.report.message = &mail->applied.message;
     }
-    if (seq_count > 0) {
-        mail->applied.seqs = mem_dup(seqs, seq_count * sizeof(*seqs));
-        mail->applied.seq_count = seq_count;
-    }
+    if (report->seq_count > 0)
+        mail->applied.seqs = mem_dup(report->seqs, report->seq_count * sizeof(*report->seqs));
+    mail->applied.report.seqs = mail->applied.seqs;
     mailbox_put_always(worker->mailbox, &mail->mail);
+}
+
+bool raft_worker_snapshot_arrived(struct raft_worker *worker, const struct wire_envelope *envelope,
+                                  struct raft_message *message)
+{
+    struct raft_mail *mail = raft_mail_new(RAFT_MAIL_SNAPSHOT_ARRIVED);
+    mail->message.envelope = *envelope;
+    raft_message_move(&mail->message.message, message);
+    if (mailbox_put(worker->mailbox, &mail->mail))
+        return true;
+    raft_message_move(message, &mail->message.message);
+    raft_mail_free(mail);
+    return false;
+}
+
+void raft_worker_refused(struct raft_worker *worker, int code)
+{
+    struct raft_mail *mail = raft_mail_new(RAFT_MAIL_REFUSED);
+    mail->refused = code;
+    if (!mailbox_put(worker->mailbox, &mail->mail))
+        raft_mail_free(mail); /* it will be refused again */
+}
+
+void raft_worker_snapshot_sent(struct raft_worker *worker, uint64_t store_id, bool succeeded)
+{
+    struct raft_mail *mail = raft_mail_new(RAFT_MAIL_SNAPSHOT_SENT);
+    mail->sent.store_id = store_id;
+    mail->sent.succeeded = succeeded;
+    mailbox_put_always(worker->mailbox, &mail->mail);
+}
+
+void raft_worker_snapshot_built(struct raft_worker *worker, struct raft_snapshot *snapshot,
+                                const struct err *why)
+{
+    struct raft_mail *mail = raft_mail_new(RAFT_MAIL_SNAPSHOT_BUILT);
+    mail->built.snapshot = snapshot;
+    if (snapshot == NULL)
+        mail->built.why = mem_dup(why, sizeof(*why));
+    mailbox_put_always(worker->mailbox, &mail->mail);
+}
+
+static void raft_worker_member_op(struct raft_worker *worker, enum raft_mail_kind kind,
+                                  struct member_op *op)
+{
+    struct raft_mail *mail = raft_mail_new(kind);
+    op_ref(&op->op);
+    mail->member_op = op;
+    if (!mailbox_put(worker->mailbox, &mail->mail)) {
+        op_fail(&op->op, KE_BUSY);
+        raft_mail_free(mail);
+    }
+}
+
+void raft_worker_change_members(struct raft_worker *worker, struct member_op *op)
+{
+    raft_worker_member_op(worker, RAFT_MAIL_CHANGE_MEMBERS, op);
+}
+
+void raft_worker_transfer_leader(struct raft_worker *worker, struct member_op *op)
+{
+    raft_worker_member_op(worker, RAFT_MAIL_TRANSFER_LEADER, op);
 }
 
 void raft_worker_status(struct raft_worker *worker, struct store_status *ret_status)

@@ -23,8 +23,7 @@
 
 struct raft_worker;
 
-/* Members, ids and names of `status` are kept as given; the rest is filled in
- * as things go. */
+/* Ids and name of `status` are kept as given; the rest is filled in as things go. */
 struct raft_worker *raft_worker_new(uint32_t tick_ms, const struct store_status *status);
 /* NULL is fine; stopped or never started. Ends what still waits with KE_SHUTDOWN. */
 void raft_worker_free(struct raft_worker *worker);
@@ -41,10 +40,21 @@ void raft_worker_barrier(struct raft_worker *worker, struct op *op);
 /* `*message` is taken. */
 void raft_worker_deliver(struct raft_worker *worker, const struct wire_envelope *envelope,
                          struct raft_message *message);
+/* The same for a SNAPSHOT, with the reference to its files. False, taking nothing, when
+ * there is no room. */
+bool raft_worker_snapshot_arrived(struct raft_worker *worker, const struct wire_envelope *envelope,
+                                  struct raft_message *message);
 void raft_worker_unreachable(struct raft_worker *worker, uint64_t store_id);
+/* KE_REMOVED, KE_WIPED. */
+void raft_worker_refused(struct raft_worker *worker, int code);
+void raft_worker_snapshot_sent(struct raft_worker *worker, uint64_t store_id, bool succeeded);
+/* Takes the snapshot. */
+void raft_worker_snapshot_built(struct raft_worker *worker, struct raft_snapshot *snapshot,
+                                const struct err *why);
 /* apply_report_fn; `ctx` is the worker. */
-void raft_worker_applied(void *ctx, struct raft_message *message, const uint64_t *seqs,
-                         size_t seq_count);
+void raft_worker_applied(void *ctx, const struct apply_report *report);
+void raft_worker_change_members(struct raft_worker *worker, struct member_op *op);
+void raft_worker_transfer_leader(struct raft_worker *worker, struct member_op *op);
 void raft_worker_status(struct raft_worker *worker, struct store_status *ret_status);
 
 #endif

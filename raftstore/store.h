@@ -17,7 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_MEMBERS_MAX 9
+/* Voters and learners together; of voters at most STORE_VOTERS_MAX. */
+#define STORE_MEMBERS_MAX 16
+#define STORE_VOTERS_MAX  9
 #define STORE_NAME_MAX    63
 #define STORE_ADDRESS_MAX 255
 
@@ -28,6 +30,10 @@ struct store_member {
     uint64_t id;
     char name[STORE_NAME_MAX + 1];
     char address[STORE_ADDRESS_MAX + 1]; /* host:port */
+    /* Names the data directory that it has; 0: it has not been seen yet. */
+    uint64_t data_id;
+    bool promote;      /* a learner that becomes a voter when it has caught up */
+    uint64_t replaces; /* a learner: the store whose place it takes then, or 0 */
 };
 
 struct store_config {
@@ -40,11 +46,26 @@ struct store_config {
      * cluster of this node alone. Read only when the data directory
      * is empty; must be the same text, in any order, on every node. */
     const char *initial_members;
+    /* Members to ask for admission, as "host:port,host:port". Read only when the
+     * data directory is empty; not together with `initial_members`. */
+    const char *join;
+    bool join_as_learner; /* do not ask to be promoted */
+    /* Where others reach this member, host:port. NULL: what it listens on. When it
+     * differs from what the cluster has on record, the record is changed. */
+    const char *advertise;
     uint32_t tick_ms;         /* 0: 50 */
     uint32_t heartbeat_ticks; /* 0: 2 */
     uint32_t election_ticks;  /* 0: 10 */
     uint32_t op_timeout_ms;   /* 0: 5000; of operations that come by RPC */
+    /* When the log has more applied entries or more bytes than this, it is cut. */
+    uint64_t log_gc_count_limit;  /* 0: STORE_LOG_GC_COUNT */
+    uint64_t log_gc_bytes_limit;  /* 0: STORE_LOG_GC_BYTES */
+    uint64_t snapshot_rate_bytes; /* a second, for each direction; 0: STORE_SNAPSHOT_RATE */
 };
+
+#define STORE_LOG_GC_COUNT  128000u
+#define STORE_LOG_GC_BYTES  (256u << 20)
+#define STORE_SNAPSHOT_RATE (256u << 20)
 
 /* What one applied command changed, for whoever caches the namespace. */
 struct change {
@@ -53,6 +74,9 @@ struct change {
         CHANGE_CONTENT, /* content or attributes */
         CHANGE_REMOVED,
         CHANGE_RENAMED, /* `path` became `to`; of a directory, all below it too */
+        /* Anything may have changed: a snapshot replaced the data. Comes alone,
+         * with no path, id or version. */
+        CHANGE_EVERYTHING,
     } kind;
     const char *path;
     const char *to;
@@ -70,6 +94,15 @@ int store_open(const struct store_config *config, struct store **ret_store, stru
 
 /* At most one observer, before store_start(). */
 void store_set_observer(struct store *store, store_observer_fn *observer, void *ctx);
+
+/* Told once, on a thread of the store, when this node can serve no longer though
+ * nothing is broken: it was removed from the cluster (KE_REMOVED), or the cluster
+ * knows it by another data directory (KE_WIPED). `why` has the sentence for the
+ * operator. Everything fails with that code from then on; the callee should have
+ * the process end. Must not block, and not close the store. At most one, before
+ * store_start(). */
+typedef void store_gone_fn(void *ctx, const struct err *why);
+void store_set_gone(struct store *store, store_gone_fn *gone, void *ctx);
 
 /* Binds the port and starts every thread. */
 int store_start(struct store *store, struct err *e);
@@ -91,12 +124,66 @@ void store_barrier(struct store *store, struct op *op);
 /* Lives as long as the store. */
 struct tree *store_tree(struct store *store);
 
+/* --- members --- */
+
+enum member_change_kind {
+    MEMBER_ADD,         /* name, address: a learner that is promoted by itself */
+    MEMBER_ADD_LEARNER, /* name, address: stays a learner */
+    MEMBER_PROMOTE,     /* name */
+    MEMBER_REMOVE,      /* name */
+    MEMBER_REPLACE,     /* old_name; name and address of the learner that takes its place */
+    MEMBER_SET_ADDRESS, /* name, address */
+    MEMBER_JOIN,        /* name, address, data_id; `promote` unless it is known already */
+};
+
+/* A change of members, by the leader alone. Embedded by the caller, who sets the
+ * first part; `op.done` is called when the change is in force: `error.code` is the
+ * result's, with a sentence. KE_NOT_LEADER leaves the leader's address, "" when
+ * unknown, in `leader_address`. After KE_TIMEOUT it may have happened or not. */
+struct member_op {
+    struct op op;
+    enum member_change_kind kind;
+    char name[STORE_NAME_MAX + 1];
+    char address[STORE_ADDRESS_MAX + 1];
+    char old_name[STORE_NAME_MAX + 1];
+    uint64_t data_id;
+    bool promote;
+
+    struct err error;
+    char leader_address[STORE_ADDRESS_MAX + 1];
+    uint64_t store_id; /* of the member that was changed */
+};
+void store_change_members(struct store *store, struct member_op *op);
+
+/* Moves the leadership to member `name`, or with "" to the one that is furthest.
+ * Done when another node leads; `name` is then whose. */
+void store_transfer_leader(struct store *store, struct member_op *op);
+
+/* The members on record, as they are here. */
+void store_members(struct store *store, struct store_member *members, size_t *ret_count);
+
+/* --- the check that all replicas are equal --- */
+
+/* Has every node hash its data behind one entry of the log. On success the result's
+ * `index` names it. */
+void store_start_check(struct store *store, struct op *op);
+/* This node's hash at that index; false when it is not known (yet, or any more). */
+bool store_check_result(struct store *store, uint64_t index, uint64_t *ret_hash);
+
 struct store_member_status {
     struct store_member member;
+    uint32_t role; /* MEMBER_* bits */
     bool is_leader;
     bool active;          /* heard of within an election timeout */
-    uint64_t match_index; /* known on the leader only */
+    uint64_t match_index; /* known on the leader only, as is */
+    const char *progress; /* "probe", "replicate", "snapshot", "" */
 };
+
+/* The numbers are those of metapb.PeerRole. */
+#define MEMBER_VOTER          1u
+#define MEMBER_VOTER_OUTGOING 2u
+#define MEMBER_LEARNER        4u
+#define MEMBER_LEARNER_NEXT   8u
 
 struct store_status {
     uint64_t cluster_id;
@@ -111,6 +198,7 @@ struct store_status {
     uint64_t first_index;
     uint64_t last_index;
     uint64_t revision;
+    bool no_space; /* the cluster accepts nothing that takes space */
     size_t member_count;
     struct store_member_status members[STORE_MEMBERS_MAX];
 };

@@ -381,7 +381,8 @@ Test(holdback, a_note_waits_until_an_append_says_it_too)
 {
     struct holdback holdback;
     struct raft_message note;
-    holdback_init(&holdback, &region_of_three);
+    holdback_init(&holdback);
+    holdback_set_members(&holdback, &region_of_three);
     cr_assert(keeps(&holdback, 2, 0, 10));
     cr_assert(keeps(&holdback, 3, 0, 10));
     cr_assert_not(keeps(&holdback, 2, 1, 10));
@@ -397,7 +398,8 @@ Test(holdback, a_note_waits_until_an_append_says_it_too)
 Test(holdback, who_waits_for_its_own_proposal_is_told_at_once)
 {
     struct holdback holdback;
-    holdback_init(&holdback, &region_of_three);
+    holdback_init(&holdback);
+    holdback_set_members(&holdback, &region_of_three);
     holdback_proposal(&holdback, 2);
     holdback_append(&holdback, 20);
     cr_assert_not(keeps(&holdback, 2, 0, 19));
@@ -411,7 +413,8 @@ Test(holdback, only_appends_are_kept)
 {
     struct holdback holdback;
     struct raft_message message;
-    holdback_init(&holdback, &region_of_three);
+    holdback_init(&holdback);
+    holdback_set_members(&holdback, &region_of_three);
     raft_message_init(&message, RAFT_MESSAGE_HEARTBEAT);
     message.to = 2;
     cr_assert_not(holdback_keep(&holdback, &message));

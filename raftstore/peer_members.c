@@ -1,0 +1,342 @@
+#include "raftstore/log.h"
+#include "raftstore/peer_private.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- what is on record --- */
+
+static void peer_members_take_effect(struct peer *peer)
+{
+    const struct store_member *self = membership_find(&peer->membership, peer->peer_id);
+    peer->admitted = self != NULL && self->data_id == peer->config.identity.data_id;
+    holdback_set_members(&peer->holdback, &peer->membership.region);
+    peer->config.store->members_changed(peer->config.store_ctx, &peer->membership);
+}
+
+void peer_members_init(struct peer *peer)
+{
+    /* Never one of an earlier life of this process. */
+    peer->next_request_id = peer->config.incarnation;
+    peer_members_take_effect(peer);
+}
+
+/* --- the request under way --- */
+
+static void peer_request_end(struct peer *peer, int code, const char *words)
+{
+    struct member_op *op = peer->request.op;
+    peer->request = (struct peer_request){0};
+    if (op == NULL)
+        return;
+    struct op_result result = {.code = code};
+    err_set(&op->error, code, "%s", words);
+    op_finish(&op->op, &result);
+    op_unref(&op->op);
+}
+
+void peer_members_release(struct peer *peer)
+{
+    peer_request_end(peer, KE_SHUTDOWN, ke_text(KE_SHUTDOWN));
+}
+
+/* Ends `op` without beginning it. */
+static void peer_members_refuse(struct member_op *op, const struct err *e)
+{
+    struct op_result result = {.code = e->code};
+    op->error = *e;
+    op_finish(&op->op, &result);
+}
+
+/* Whether a request can begin now; else it has been refused. */
+static bool peer_members_may_begin(struct peer *peer, struct member_op *op)
+{
+    struct err e;
+    if (!peer_is_leader(peer)) {
+        const struct store_member *leader = membership_find(&peer->membership, peer->leader);
+        strcpy(op->leader_address, leader != NULL ? leader->address : "");
+        err_set(&e, KE_NOT_LEADER, "%s", ke_text(KE_NOT_LEADER));
+    } else if (peer->request.op != NULL) {
+        err_set(&e, KE_BUSY, "another change of members is under way");
+    } else {
+        return true;
+    }
+    peer_members_refuse(op, &e);
+    return false;
+}
+
+static void peer_request_begin(struct peer *peer, struct member_op *op, uint64_t request_id,
+                               uint64_t target)
+{
+    op_ref(&op->op);
+    peer->request = (struct peer_request){
+        .op = op, .request_id = request_id, .target = target, .since_tick = peer->tick};
+}
+
+/* --- changes --- */
+
+/* Proposes; the context is freed. False: the core does not take it now. */
+static bool peer_members_propose(struct peer *peer, struct raft_conf_change *change)
+{
+    int rc = raft_node_propose_conf_change(peer->node, change);
+    peer_check(peer, rc, "propose a change of members");
+    free((void *)change->context);
+    change->context = NULL;
+    return rc == 0;
+}
+
+void peer_change_members(struct peer *peer, struct member_op *op)
+{
+    if (!peer_members_may_begin(peer, op))
+        return;
+    struct raft_conf_change change;
+    struct err e;
+    uint64_t request_id = peer->next_request_id++;
+    int rc = membership_plan(&peer->membership, op, request_id, &change, &op->store_id, &e);
+    if (rc != 0) {
+        peer_members_refuse(op, &e);
+    } else if (change.change_count == 0) {
+        err_set(&e, KE_OK, "nothing to do");
+        peer_members_refuse(op, &e);
+    } else if (!peer_members_propose(peer, &change)) {
+        err_set(&e, KE_BUSY, "the leader takes no change of members now; try again");
+        peer_members_refuse(op, &e);
+    } else {
+        peer_request_begin(peer, op, request_id, 0);
+    }
+}
+
+/* The request of the entry just committed, when it is the one under way. */
+static void peer_request_committed(struct peer *peer, uint64_t request_id, bool admitted)
+{
+    if (peer->request.op != NULL && peer->request.target == 0 &&
+        peer->request.request_id == request_id) {
+        if (!admitted) {
+            peer_request_end(peer, KE_BUSY, "another change of members came first; try again");
+            return;
+        }
+        peer->request.applied = true;
+    }
+    if (peer->request.applied && !membership_is_joint(&peer->membership))
+        peer_request_end(peer, 0, "");
+}
+
+static void peer_members_log(const struct peer *peer)
+{
+    const struct region *region = &peer->membership.region;
+    log_info("members changed: %zu, %zu of them voters%s", region->peer_count,
+             membership_voter_count(&peer->membership),
+             membership_is_joint(&peer->membership) ? "; the change is in its joint half" : "");
+}
+
+bool peer_members_entry(struct peer *peer, const struct raft_entry *entry)
+{
+    struct raft_conf_change change;
+    if (raft_conf_change_decode(entry, &change) != 0) {
+        log_error("entry %llu of the log is no change of members and changes nothing",
+                  (unsigned long long)entry->index);
+        return false;
+    }
+    struct member_change what = {0};
+    bool admitted = membership_admits(&peer->membership, &change, &what);
+    if (!admitted) {
+        /* The core hears of it all the same: it waits for the entry. */
+        for (uint32_t i = 0; i < change.change_count; i++)
+            change.changes[i].node = RAFT_NONE;
+        what.store_count = 0;
+    }
+    struct raft_conf_state conf;
+    int rc = raft_node_apply_conf_change(peer->node, &change, &conf);
+    peer_check(peer, rc, "apply a change of members");
+    if (rc != 0) {
+        peer_request_committed(peer, what.request_id, false);
+        return false;
+    }
+    bool was_member = membership_role(&peer->membership, peer->peer_id) != 0;
+    membership_apply(&peer->membership, &what, &conf);
+    if (was_member && membership_role(&peer->membership, peer->peer_id) == 0)
+        peer->removed_at = entry->index;
+    peer_storage_outdate_snapshots(peer->config.storage, entry->index);
+    peer_members_log(peer);
+    peer_members_take_effect(peer);
+    peer_request_committed(peer, what.request_id, admitted);
+    return true;
+}
+
+void peer_members_replace(struct peer *peer, const struct membership *membership, uint64_t index)
+{
+    peer->membership = *membership;
+    peer_storage_outdate_snapshots(peer->config.storage, index);
+    peer_members_log(peer);
+    peer_members_take_effect(peer);
+}
+
+/* --- the leader's own --- */
+
+/* The row that `member` should have by what it says of itself; false when it has. */
+static bool peer_members_corrects(struct peer *peer, struct store_member *member)
+{
+    const struct transport_identity *identity = &peer->config.identity;
+    uint64_t data_id = identity->data_id;
+    char address[STORE_ADDRESS_MAX + 1];
+    if (member->id == peer->peer_id)
+        strcpy(address, identity->address);
+    else if (!peer->config.store->introduced(peer->config.store_ctx, member->id, &data_id, address))
+        return false;
+    bool differs = member->data_id == 0;
+    if (differs)
+        member->data_id = data_id;
+    if (member->data_id == data_id && address[0] != '\0' && strcmp(address, member->address) != 0) {
+        strcpy(member->address, address);
+        differs = true;
+    }
+    return differs;
+}
+
+/* Puts on record what members say of themselves. */
+static bool peer_members_update(struct peer *peer)
+{
+    struct store_member corrected[STORE_MEMBERS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < peer->membership.store_count; i++) {
+        corrected[count] = peer->membership.stores[i];
+        if (peer_members_corrects(peer, &corrected[count]))
+            count++;
+    }
+    if (count == 0)
+        return false;
+    struct raft_conf_change change;
+    membership_plan_update(corrected, count, peer->next_request_id++, &change);
+    return peer_members_propose(peer, &change);
+}
+
+static const struct raft_peer_status *peer_find_progress(const struct raft_status *status,
+                                                         uint64_t peer_id)
+{
+    for (uint32_t i = 0; i < status->peer_count; i++) {
+        if (status->peers[i].id == peer_id)
+            return &status->peers[i];
+    }
+    return NULL;
+}
+
+/* Makes voters of learners that are meant to be and have what was committed one
+ * election timeout ago. */
+static void peer_members_promote(struct peer *peer)
+{
+    struct raft_status status;
+    peer_check(peer, raft_node_status(peer->node, &status), "status");
+    for (size_t i = 0; i < peer->membership.store_count; i++) {
+        const struct store_member *member = &peer->membership.stores[i];
+        const struct raft_peer_status *progress = peer_find_progress(&status, member->id);
+        if (membership_role(&peer->membership, member->id) != MEMBER_LEARNER ||
+            !(member->promote || member->replaces != 0) || member->data_id == 0 ||
+            progress == NULL || progress->state != RAFT_PROGRESS_REPLICATE ||
+            peer->caught_up_commit == 0 || progress->match < peer->caught_up_commit)
+            continue;
+        struct raft_conf_change change;
+        log_info("member %s has caught up and becomes a voter", member->name);
+        membership_plan_promotion(&peer->membership, member->id, peer->next_request_id++, &change);
+        (void)peer_members_propose(peer, &change);
+        break; /* one change at a time */
+    }
+    peer->caught_up_commit = status.hard_state.commit;
+}
+
+void peer_members_tick(struct peer *peer)
+{
+    struct peer_request *request = &peer->request;
+    if (request->op != NULL && op_is_claimed(&request->op->op)) {
+        op_unref(&request->op->op);
+        *request = (struct peer_request){0};
+    }
+    if (request->op != NULL && request->target != 0 &&
+        peer->tick - request->since_tick > 2 * peer->config.election_ticks)
+        peer_request_end(peer, KE_TIMEOUT, "the member that was to lead has not taken over");
+    if (!peer_is_leader(peer) || membership_is_joint(&peer->membership))
+        return;
+    /* Often, until the members are known: nobody can write before this one is. */
+    bool due = peer->tick % peer->config.election_ticks == 0;
+    if ((!peer->admitted || due) && peer_members_update(peer))
+        return;
+    if (due && request->op == NULL)
+        peer_members_promote(peer);
+}
+
+/* --- the leadership --- */
+
+static uint64_t peer_furthest_voter(struct peer *peer, const struct raft_status *status)
+{
+    uint64_t best = RAFT_NONE, match = 0;
+    for (uint32_t i = 0; i < status->peer_count; i++) {
+        const struct raft_peer_status *progress = &status->peers[i];
+        if (progress->id == peer->peer_id || progress->learner || !progress->recent_active)
+            continue;
+        if (best == RAFT_NONE || progress->match > match) {
+            best = progress->id;
+            match = progress->match;
+        }
+    }
+    return best;
+}
+
+static uint64_t peer_transfer_target(struct peer *peer, const struct member_op *op, struct err *e)
+{
+    struct raft_status status;
+    peer_check(peer, raft_node_status(peer->node, &status), "status");
+    if (op->name[0] == '\0') {
+        uint64_t target = peer_furthest_voter(peer, &status);
+        if (target == RAFT_NONE)
+            err_set(e, KE_INVALID, "no other voter can be reached");
+        return target;
+    }
+    const struct store_member *member = membership_find_name(&peer->membership, op->name);
+    if (member == NULL) {
+        err_set(e, KE_NOT_FOUND, "there is no member %s", op->name);
+        return RAFT_NONE;
+    }
+    if ((membership_role(&peer->membership, member->id) & MEMBER_VOTER) == 0) {
+        err_set(e, KE_INVALID, "member %s is a learner and cannot lead", op->name);
+        return RAFT_NONE;
+    }
+    return member->id;
+}
+
+void peer_transfer_leader(struct peer *peer, struct member_op *op)
+{
+    if (!peer_members_may_begin(peer, op))
+        return;
+    struct err e;
+    uint64_t target = peer_transfer_target(peer, op, &e);
+    if (target == RAFT_NONE) {
+        peer_members_refuse(op, &e);
+        return;
+    }
+    strcpy(op->name, membership_find(&peer->membership, target)->name);
+    if (target == peer->peer_id) {
+        err_set(&e, KE_OK, "it leads already");
+        peer_members_refuse(op, &e);
+        return;
+    }
+    peer_request_begin(peer, op, 0, target);
+    peer_check(peer, raft_node_transfer_leader(peer->node, target), "transfer");
+}
+
+void peer_members_leader_changed(struct peer *peer)
+{
+    struct peer_request *request = &peer->request;
+    peer->caught_up_commit = 0;
+    if (request->op == NULL || peer->leader == RAFT_NONE)
+        return;
+    if (request->target == 0) {
+        peer_request_end(peer, KE_TIMEOUT,
+                         "the leader has changed; see `keelctl member list` for what was done");
+        return;
+    }
+    const struct store_member *leader = membership_find(&peer->membership, peer->leader);
+    bool as_wanted = request->target == peer->leader;
+    if (leader != NULL)
+        strcpy(request->op->name, leader->name);
+    peer_request_end(peer, as_wanted ? 0 : KE_BUSY, as_wanted ? "" : "another member leads now");
+}

@@ -1,0 +1,95 @@
+/* The parts of a peer: peer.c (messages and the ready loop), peer_members.c (who
+ * belongs to the cluster), peer_upkeep.c (log GC and room on the disk) and
+ * peer_status.c. */
+#ifndef KEELFS_RAFTSTORE_PEER_PRIVATE_H
+#define KEELFS_RAFTSTORE_PEER_PRIVATE_H
+
+#include "raftstore/holdback.h"
+#include "raftstore/peer.h"
+#include "raftstore/proposals.h"
+#include "raftstore/reads.h"
+
+/* What was heard from another store last. */
+struct peer_contact {
+    uint64_t store_id; /* 0: none */
+    uint64_t tick;
+    uint32_t flags; /* WIRE_FLAG_* */
+};
+
+/* One request at a time. */
+struct peer_request {
+    struct member_op *op; /* NULL: none */
+    uint64_t request_id;  /* of a change */
+    bool applied;         /* but the configuration is joint still */
+    uint64_t target;      /* of a transfer; 0: a change */
+    uint64_t since_tick;
+};
+
+struct peer {
+    struct peer_config config;
+    uint64_t peer_id;
+    struct membership membership;
+    struct raft_node *node;
+    struct proposals *proposals;
+    struct reads reads;
+    struct holdback holdback;
+    uint64_t tick;
+    uint64_t leader; /* peer id, RAFT_NONE when unknown */
+    struct peer_contact contacts[STORE_MEMBERS_MAX];
+    /* The core refused; not again before something has changed. */
+    bool proposals_held;
+    bool reads_held;
+
+    /* Membership. */
+    bool admitted;       /* the cluster has this data directory on record */
+    uint64_t removed_at; /* the entry that removed this node; 0: none */
+    int gone;            /* KE_REMOVED or KE_WIPED once that was said */
+    struct peer_request request;
+    uint64_t next_request_id;
+    uint64_t caught_up_commit; /* who has this much is ready to be promoted */
+
+    /* A snapshot that the core has taken, until it is in place. */
+    bool installing;
+    struct raft_message install_append;
+    bool has_arrived; /* a snapshot's files, which the core may take or not */
+    struct snap_id arrived;
+
+    /* Upkeep. */
+    enum disk_room room;
+    bool no_space;          /* what the leader says, or is */
+    uint64_t compact_index; /* of the last CompactLog proposed, */
+    uint64_t compact_tick;  /* and when */
+};
+
+/* The core fails only where this process cannot go on. */
+void peer_check(const struct peer *peer, int rc, const char *what);
+
+static inline bool peer_is_leader(const struct peer *peer)
+{
+    return peer->leader == peer->peer_id;
+}
+
+/* NULL: nothing was heard. */
+struct peer_contact *peer_find_contact(struct peer *peer, uint64_t store_id);
+/* Whether the leader's data directory is on record, so that it accepts commands. */
+bool peer_leader_is_admitted(struct peer *peer);
+
+/* --- peer_members.c --- */
+
+void peer_members_init(struct peer *peer);
+/* The entry is committed: works out what it makes of the members and tells the core.
+ * False: nothing changes. */
+bool peer_members_entry(struct peer *peer, const struct raft_entry *entry);
+/* The members came with a snapshot. */
+void peer_members_replace(struct peer *peer, const struct membership *membership, uint64_t index);
+void peer_members_tick(struct peer *peer);
+void peer_members_leader_changed(struct peer *peer);
+void peer_members_release(struct peer *peer);
+
+/* --- peer_upkeep.c --- */
+
+void peer_upkeep_tick(struct peer *peer);
+/* Flags for what goes out. */
+uint32_t peer_upkeep_flags(const struct peer *peer);
+
+#endif

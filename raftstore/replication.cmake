@@ -1,0 +1,29 @@
+# From a proposal to applied data: the peer, its log, its members, its snapshots.
+set(REPLICATION_SOURCES
+  apply.c
+  compaction.c
+  disk_watch.c
+  entry_cache.c
+  holdback.c
+  log_gc.c
+  log_size.c
+  membership.c
+  membership_plan.c
+  peer.c
+  peer_members.c
+  peer_status.c
+  peer_storage.c
+  peer_upkeep.c
+  proposals.c
+  raft_worker.c
+  reads.c
+  region_pb.c
+  region_worker.c
+  snap_files.c
+  snapshot.c
+  snapshot_build.c
+  snapshot_hash.c
+  snapshot_install.c
+  snapshot_rows.c
+  states.c
+)
