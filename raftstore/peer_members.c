@@ -58,7 +58,7 @@ static bool peer_members_may_begin(struct peer *peer, struct member_op *op)
         strcpy(op->leader_address, leader != NULL ? leader->address : "");
         err_set(&e, KE_NOT_LEADER, "%s", ke_text(KE_NOT_LEADER));
     } else if (peer->request.op != NULL) {
-        err_set(&e, KE_BUSY, "another change of members is under way");
+        err_set(&e, KE_BUSY, "another request to change members is under way");
     } else {
         return true;
     }
@@ -66,15 +66,30 @@ static bool peer_members_may_begin(struct peer *peer, struct member_op *op)
     return false;
 }
 
-static void peer_request_begin(struct peer *peer, struct member_op *op, uint64_t request_id,
-                               uint64_t target)
+static void peer_request_begin(struct peer *peer, struct member_op *op,
+                               enum peer_request_state state)
 {
     op_ref(&op->op);
-    peer->request = (struct peer_request){
-        .op = op, .request_id = request_id, .target = target, .since_tick = peer->tick};
+    peer->request = (struct peer_request){.op = op, .state = state, .since_tick = peer->tick};
 }
 
 /* --- changes --- */
+
+/* The core takes one change at a time: the next one when what was in the log at the
+ * last is applied, and the configuration is simple. */
+static bool peer_may_change(const struct peer *peer)
+{
+    struct raft_status status;
+    peer_check(peer, raft_node_status(peer->node, &status), "status");
+    return !membership_is_joint(&peer->membership) && status.applied >= peer->change_barrier;
+}
+
+static void peer_set_change_barrier(struct peer *peer)
+{
+    struct raft_status status;
+    peer_check(peer, raft_node_status(peer->node, &status), "status");
+    peer->change_barrier = status.last_index;
+}
 
 /* Proposes; the context is freed. False: the core does not take it now. */
 static bool peer_members_propose(struct peer *peer, struct raft_conf_change *change)
@@ -83,42 +98,51 @@ static bool peer_members_propose(struct peer *peer, struct raft_conf_change *cha
     peer_check(peer, rc, "propose a change of members");
     free((void *)change->context);
     change->context = NULL;
+    if (rc == 0)
+        peer_set_change_barrier(peer);
     return rc == 0;
+}
+
+static void peer_request_try(struct peer *peer)
+{
+    struct peer_request *request = &peer->request;
+    if (!peer_may_change(peer))
+        return;
+    struct raft_conf_change change;
+    struct err e;
+    request->request_id = peer->next_request_id++;
+    int rc = membership_plan(&peer->membership, request->op, request->request_id, &change,
+                             &request->op->store_id, &e);
+    if (rc != 0)
+        peer_request_end(peer, rc, e.text);
+    else if (change.change_count == 0)
+        peer_request_end(peer, 0, "nothing to do");
+    else if (peer_members_propose(peer, &change))
+        request->state = REQUEST_PROPOSED;
 }
 
 void peer_change_members(struct peer *peer, struct member_op *op)
 {
     if (!peer_members_may_begin(peer, op))
         return;
-    struct raft_conf_change change;
-    struct err e;
-    uint64_t request_id = peer->next_request_id++;
-    int rc = membership_plan(&peer->membership, op, request_id, &change, &op->store_id, &e);
-    if (rc != 0) {
-        peer_members_refuse(op, &e);
-    } else if (change.change_count == 0) {
-        err_set(&e, KE_OK, "nothing to do");
-        peer_members_refuse(op, &e);
-    } else if (!peer_members_propose(peer, &change)) {
-        err_set(&e, KE_BUSY, "the leader takes no change of members now; try again");
-        peer_members_refuse(op, &e);
-    } else {
-        peer_request_begin(peer, op, request_id, 0);
-    }
+    peer_request_begin(peer, op, REQUEST_WAITING);
+    peer_request_try(peer);
 }
 
 /* The request of the entry just committed, when it is the one under way. */
 static void peer_request_committed(struct peer *peer, uint64_t request_id, bool admitted)
 {
-    if (peer->request.op != NULL && peer->request.target == 0 &&
-        peer->request.request_id == request_id) {
+    struct peer_request *request = &peer->request;
+    if (request->op == NULL)
+        return;
+    if (request->state == REQUEST_PROPOSED && request->request_id == request_id) {
         if (!admitted) {
             peer_request_end(peer, KE_BUSY, "another change of members came first; try again");
             return;
         }
-        peer->request.applied = true;
+        request->state = REQUEST_APPLIED;
     }
-    if (peer->request.applied && !membership_is_joint(&peer->membership))
+    if (request->state == REQUEST_APPLIED && !membership_is_joint(&peer->membership))
         peer_request_end(peer, 0, "");
 }
 
@@ -251,16 +275,18 @@ void peer_members_tick(struct peer *peer)
         op_unref(&request->op->op);
         *request = (struct peer_request){0};
     }
-    if (request->op != NULL && request->target != 0 &&
+    if (request->op != NULL && request->state == REQUEST_TRANSFER &&
         peer->tick - request->since_tick > 2 * peer->config.election_ticks)
         peer_request_end(peer, KE_TIMEOUT, "the member that was to lead has not taken over");
-    if (!peer_is_leader(peer) || membership_is_joint(&peer->membership))
+    if (!peer_is_leader(peer) || !peer_may_change(peer))
         return;
     /* Often, until the members are known: nobody can write before this one is. */
     bool due = peer->tick % peer->config.election_ticks == 0;
     if ((!peer->admitted || due) && peer_members_update(peer))
         return;
-    if (due && request->op == NULL)
+    if (request->op != NULL && request->state == REQUEST_WAITING)
+        peer_request_try(peer);
+    else if (due && request->op == NULL)
         peer_members_promote(peer);
 }
 
@@ -319,7 +345,8 @@ void peer_transfer_leader(struct peer *peer, struct member_op *op)
         peer_members_refuse(op, &e);
         return;
     }
-    peer_request_begin(peer, op, 0, target);
+    peer_request_begin(peer, op, REQUEST_TRANSFER);
+    peer->request.target = target;
     peer_check(peer, raft_node_transfer_leader(peer->node, target), "transfer");
 }
 
@@ -327,9 +354,12 @@ void peer_members_leader_changed(struct peer *peer)
 {
     struct peer_request *request = &peer->request;
     peer->caught_up_commit = 0;
+    /* What is in the log may be a change that the last leader began. */
+    if (peer_is_leader(peer))
+        peer_set_change_barrier(peer);
     if (request->op == NULL || peer->leader == RAFT_NONE)
         return;
-    if (request->target == 0) {
+    if (request->state != REQUEST_TRANSFER) {
         peer_request_end(peer, KE_TIMEOUT,
                          "the leader has changed; see `keelctl member list` for what was done");
         return;

@@ -16,12 +16,18 @@ struct peer_contact {
     uint32_t flags; /* WIRE_FLAG_* */
 };
 
-/* One request at a time. */
+/* One request at a time.
+ *
+ *     change:    WAITING --the one before is done--> PROPOSED --committed--> APPLIED
+ *                --the configuration is simple--> ended
+ *     transfer:  TRANSFER --another leader--> ended
+ */
+enum peer_request_state { REQUEST_WAITING, REQUEST_PROPOSED, REQUEST_APPLIED, REQUEST_TRANSFER };
 struct peer_request {
     struct member_op *op; /* NULL: none */
-    uint64_t request_id;  /* of a change */
-    bool applied;         /* but the configuration is joint still */
-    uint64_t target;      /* of a transfer; 0: a change */
+    enum peer_request_state state;
+    uint64_t request_id; /* of a change */
+    uint64_t target;     /* of a transfer */
     uint64_t since_tick;
 };
 
@@ -46,6 +52,7 @@ struct peer {
     int gone;            /* KE_REMOVED or KE_WIPED once that was said */
     struct peer_request request;
     uint64_t next_request_id;
+    uint64_t change_barrier;   /* as the leader: no change before this is applied */
     uint64_t caught_up_commit; /* who has this much is ready to be promoted */
 
     /* A snapshot that the core has taken, until it is in place. */
