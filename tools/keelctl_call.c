@@ -102,6 +102,9 @@ static bool may_try_next(const struct attempt *attempt)
 
 static int report_unreachable(const struct attempt *attempt)
 {
+    if (attempt->call->ret_why != NULL)
+        return call_fail(attempt->call, KEELCTL_UNAVAILABLE, "cannot connect to %s",
+                         attempt->endpoint);
     if (attempt->ctl->endpoint_count > 1)
         return call_fail(attempt->call, KEELCTL_UNAVAILABLE,
                          "cannot connect to any of the %zu endpoints; is keelfs running there?",

@@ -128,8 +128,9 @@ static int change_name(const struct keelctl *ctl, Keelfspb__ChangeMembersRequest
 
 /* ---- add, add-learner and replace ---- */
 
-/* The voters, as --join takes them. Without an answer, whom keelctl was told to ask. */
-static void print_addresses(const struct keelctl *ctl)
+/* The voters but `old_name`, as --join takes them. Without an answer, whom keelctl was
+ * told to ask. */
+static void print_addresses(const struct keelctl *ctl, const char *old_name)
 {
     Keelfspb__StatusResponse *reply;
     char why[KEELCTL_MESSAGE_MAX];
@@ -140,20 +141,22 @@ static void print_addresses(const struct keelctl *ctl)
         return;
     }
     for (size_t i = 0; i < reply->n_members; i++) {
-        if (!keelctl_member_is_voter(reply->members[i]))
+        const Keelfspb__MemberStatus *member = reply->members[i];
+        if (!keelctl_member_is_voter(member) || strcmp(member->name, old_name) == 0)
             continue;
-        printf("%s%s", comma, reply->members[i]->address);
+        printf("%s%s", comma, member->address);
         comma = ",";
     }
     keelctl_cluster_free(reply);
 }
 
-static void print_how_to_start(const struct keelctl *ctl, const struct store_member *member)
+static void print_how_to_start(const struct keelctl *ctl, const struct store_member *member,
+                               const char *old_name)
 {
     printf("Start it on its machine, with an empty data directory and a mount point:\n"
            "  keelfs --name %s --listen %s --join ",
            member->name, member->address);
-    print_addresses(ctl);
+    print_addresses(ctl, old_name);
     printf(" /mnt/kv\n");
 }
 
@@ -224,7 +227,7 @@ static int add_member(const struct keelctl *ctl, const char *text, const char *o
         printf("; it takes the place of %s when it has caught up.\n", old_name);
     else
         printf(".\n");
-    print_how_to_start(ctl, &member);
+    print_how_to_start(ctl, &member, old_name);
     if (!ctl->wait)
         return KEELCTL_OK;
     (void)fflush(stdout);
