@@ -142,13 +142,14 @@ static int serve(struct daemon *daemon, const struct options *options)
     stop_signals_start(&signals, options->mountpoint, options->op_timeout_ms + STOP_PATIENCE_MS);
     int code = node_run(&node, daemon, options, &e);
     bool log_is_shown = options->foreground && !options->log_file[0];
-    if (code && !log_is_shown)
+    bool is_logged = atomic_load(&node.gone); /* by the store */
+    if (code && !log_is_shown && !is_logged)
         log_error("%s", e.text);
     stop_signals_begin_stop(&signals);
     node_stop(&node, options);
     log_info("stopped");
     stop_signals_finish(&signals);
-    if (code)
+    if (code && !(log_is_shown && is_logged))
         daemon_report_failure(daemon, e.text);
     return code ? EXIT_FAILURE : EXIT_SUCCESS;
 }
