@@ -302,7 +302,7 @@ static void store_deliver(void *ctx, const struct wire_envelope *envelope,
 static void store_refused(void *ctx, uint64_t store_id, int code)
 {
     struct store *store = ctx;
-    log_error("store %llu refuses this one: %s", (unsigned long long)store_id, ke_text(code));
+    (void)store_id;
     raft_worker_refused(store->worker, code);
 }
 
