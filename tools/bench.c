@@ -1,26 +1,49 @@
 /* keelfs-bench: what tools/bench runs against a cluster that is up. */
 #include "tools/bench.h"
 
+#include "tools/bench_load.h"
+
 #include "raftstore/log.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SECONDS_MAX     3600
-#define USAGE_STATUS    2
-#define SECONDS_DEFAULT 4
-#define VALUE_DEFAULT   256
+#define SECONDS_MAX       86400
+#define USAGE_STATUS      2
+#define SECONDS_DEFAULT   4
+#define WAIT_DEFAULT      600
+#define VALUE_DEFAULT     256
+#define KEYS_DEFAULT      1000
+#define IN_FLIGHT_DEFAULT 64
+#define PREFIX_DEFAULT    "fill"
 
-static const char help[] = "usage: keelfs-bench rpc --keelfs HOST:PORT,... [--etcd HOST:PORT,...]\n"
-                           "       keelfs-bench files --mounts DIR,...\n"
-                           "\n"
-                           "  --seconds S    length of each measurement (default: 4)\n"
-                           "  --value BYTES  size of values and files (default: 256)\n"
-                           "\n"
-                           "tools/bench starts what is to be measured and calls this.\n";
+static const char help[] =
+    "usage: keelfs-bench rpc --keelfs HOST:PORT,... [--etcd HOST:PORT,...]\n"
+    "       keelfs-bench files --mounts DIR,...\n"
+    "       keelfs-bench fill --keelfs HOST:PORT,... [--keys N] [--count N]\n"
+    "                         [--in-flight N] [--prefix NAME]\n"
+    "       keelfs-bench await --keelfs HOST:PORT,... --event EVENT\n"
+    "\n"
+    "  --seconds S    length of each measurement (default: 4); the longest that\n"
+    "                 fill and await take (default: 600)\n"
+    "  --value BYTES  size of values and files (default: 256)\n"
+    "\n"
+    "fill puts, to all the nodes named; a SIGTERM ends it early:\n"
+    "  --keys N       different keys (default: 1000)\n"
+    "  --count N      puts in all (default: as many as the time allows)\n"
+    "  --in-flight N  calls at once (default: 64)\n"
+    "  --prefix NAME  of the keys (default: fill)\n"
+    "\n"
+    "await prints when EVENT was, in microseconds since 1970:\n"
+    "  get, put       every node named answered one\n"
+    "  leader         one of the nodes leads\n"
+    "  applied        the others have applied what the first one had\n"
+    "\n"
+    "tools/bench starts what is to be measured and calls this.\n";
 
 static int parse_list(char *text, struct bench_list *list)
 {
@@ -57,6 +80,18 @@ static int parse_option(struct bench_config *config, int option, char *value)
         return parse_number(value, SECONDS_MAX, &config->seconds);
     case 'v':
         return parse_number(value, BENCH_VALUE_MAX, &config->value_size);
+    case 'K':
+        return parse_number(value, UINT32_MAX, &config->keys);
+    case 'c':
+        return parse_number(value, UINT32_MAX, &config->count);
+    case 'i':
+        return parse_number(value, BENCH_IN_FLIGHT_MAX, &config->in_flight);
+    case 'p':
+        config->prefix = value;
+        return value[0] != '\0' && strlen(value) <= BENCH_PREFIX_MAX ? 0 : -1;
+    case 'E':
+        config->event = value;
+        return 0;
     default:
         return -1;
     }
@@ -68,25 +103,53 @@ static int usage(void)
     return USAGE_STATUS;
 }
 
-int main(int argc, char **argv)
+static int parse_options(struct bench_config *config, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"keelfs", required_argument, NULL, 'k'}, {"etcd", required_argument, NULL, 'e'},
-        {"mounts", required_argument, NULL, 'm'}, {"seconds", required_argument, NULL, 's'},
-        {"value", required_argument, NULL, 'v'},  {NULL, 0, NULL, 0},
+        {"keelfs", required_argument, NULL, 'k'},
+        {"etcd", required_argument, NULL, 'e'},
+        {"mounts", required_argument, NULL, 'm'},
+        {"seconds", required_argument, NULL, 's'},
+        {"value", required_argument, NULL, 'v'},
+        {"keys", required_argument, NULL, 'K'},
+        {"count", required_argument, NULL, 'c'},
+        {"in-flight", required_argument, NULL, 'i'},
+        {"prefix", required_argument, NULL, 'p'},
+        {"event", required_argument, NULL, 'E'},
+        {NULL, 0, NULL, 0},
     };
-    struct bench_config config = {.seconds = SECONDS_DEFAULT, .value_size = VALUE_DEFAULT};
-    log_open("keelfs-bench", LOG_LEVEL_ERROR, 0);
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (parse_option(&config, option, optarg) != 0)
-            return usage();
+        if (parse_option(config, option, optarg) != 0)
+            return -1;
     }
-    if (argc - optind != 1)
+    return argc - optind == 1 ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    struct bench_config config = {
+        .value_size = VALUE_DEFAULT,
+        .keys = KEYS_DEFAULT,
+        .in_flight = IN_FLIGHT_DEFAULT,
+        .prefix = PREFIX_DEFAULT,
+    };
+    log_open("keelfs-bench", LOG_LEVEL_ERROR, 0);
+    if (parse_options(&config, argc, argv) != 0)
         return usage();
-    if (strcmp(argv[optind], "rpc") == 0 && config.keelfs.count > 0)
-        return bench_rpc(&config);
-    if (strcmp(argv[optind], "files") == 0 && config.mounts.count > 0)
+    const char *command = argv[optind];
+    bool is_table = strcmp(command, "rpc") == 0 || strcmp(command, "files") == 0;
+    if (config.seconds == 0)
+        config.seconds = is_table ? SECONDS_DEFAULT : WAIT_DEFAULT;
+    if (strcmp(command, "files") == 0 && config.mounts.count > 0)
         return bench_files(&config);
+    if (config.keelfs.count == 0)
+        return usage();
+    if (strcmp(command, "rpc") == 0)
+        return bench_rpc(&config);
+    if (strcmp(command, "fill") == 0)
+        return bench_fill(&config);
+    if (strcmp(command, "await") == 0 && config.event != NULL)
+        return bench_await(&config);
     return usage();
 }
