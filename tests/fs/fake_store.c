@@ -27,11 +27,12 @@ struct store {
     void *observer_ctx;
     pthread_t thread;
 
-    pthread_mutex_t apply_lock; /* guards the next four: who applies */
+    pthread_mutex_t apply_lock; /* guards the next five: who applies */
     struct executor *executor;
     struct engine_batch *batch;
     uint64_t revision;
     size_t applied;
+    bool in_snapshot;
 
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
@@ -57,7 +58,9 @@ static void apply_packed(struct store *store, const struct command *cmd,
     engine_write(store->kv, store->batch, false);
     engine_batch_clear(store->batch);
     const struct change *changes = executor_changes(store->executor, &count);
-    if (count > 0 && store->observer != NULL)
+    if (store->in_snapshot)
+        *ret_result = (struct op_result){.code = ret_result->code};
+    else if (count > 0 && store->observer != NULL)
         store->observer(store->observer_ctx, changes, count);
     executor_clear_changes(store->executor);
 }
@@ -71,6 +74,23 @@ int fake_store_apply(struct store *store, struct command *cmd)
     pthread_mutex_unlock(&store->apply_lock);
     command_free(cmd);
     return result.code;
+}
+
+void fake_store_begin_snapshot(struct store *store)
+{
+    pthread_mutex_lock(&store->apply_lock);
+    store->in_snapshot = true;
+    pthread_mutex_unlock(&store->apply_lock);
+}
+
+void fake_store_end_snapshot(struct store *store)
+{
+    const struct change everything = {.kind = CHANGE_EVERYTHING};
+
+    pthread_mutex_lock(&store->apply_lock);
+    store->in_snapshot = false;
+    store->observer(store->observer_ctx, &everything, 1);
+    pthread_mutex_unlock(&store->apply_lock);
 }
 
 static void run_item(struct store *store, struct fake_item *item, int refuses)
@@ -191,7 +211,10 @@ void store_status(struct store *store, struct store_status *ret_status)
         .role = "leader",
         .term = 7,
         .member_count = 1,
-        .members = {{.member = {.id = 1, .name = "n1", .address = "host:1"}, .is_leader = true}},
+        .members = {{.member = {.id = 1, .name = "n1", .address = "host:1"},
+                     .role = MEMBER_VOTER,
+                     .is_leader = true,
+                     .progress = ""}},
     };
     pthread_mutex_lock(&store->lock);
     ret_status->leader_id = store->leader_id;

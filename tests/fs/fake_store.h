@@ -40,6 +40,12 @@ void fake_store_set_leader(struct store *store, uint64_t leader_id);
 /* Applies `cmd`, which is freed, at once: as if another node had proposed it. */
 int fake_store_apply(struct store *store, struct command *cmd);
 
+/* From here on nothing that is applied is told to the observer, as when the changes
+ * come with a snapshot; and commands of the mount succeed without a word on what
+ * they did. fake_store_end_snapshot() tells that everything may have changed. */
+void fake_store_begin_snapshot(struct store *store);
+void fake_store_end_snapshot(struct store *store);
+
 /* What other nodes see of a file: its content, malloc'ed and with a zero behind
  * it, or NULL when there is none. */
 char *fake_store_read(struct store *store, const char *path, size_t *ret_size);

@@ -61,6 +61,23 @@ static void assert_times_out(int result, double begun_s)
     cr_assert_lt(took_s, TIMEOUT_MS / 1000.0 * 1.9, "took %f s", took_s);
 }
 
+/* --- no space --- */
+
+Test(mount_failures, a_full_cluster_is_said_by_close_and_by_mkdir)
+{
+    cr_assert_eq(mounted_write(&m, "f", O_CREAT, "x"), 0);
+    int fd = open(mounted_path(&m, "f"), O_WRONLY);
+    cr_assert_eq(write(fd, "y", 1), 1);
+    fake_store_refuse(m.store, KE_NO_SPACE);
+    cr_assert_eq(close(fd), -1);
+    cr_assert_eq(errno, ENOSPC);
+    cr_assert_eq(mkdir(mounted_path(&m, "d"), 0755), -1);
+    cr_assert_eq(errno, ENOSPC);
+    fake_store_refuse(m.store, 0);
+    cr_assert(remote_is(&m, "f", "x"));
+    cr_assert_eq(mounted_write(&m, "f", 0, "z"), 0);
+}
+
 /* --- nobody answers --- */
 
 Test(mount_failures, without_a_majority_calls_time_out_once)
