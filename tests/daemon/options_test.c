@@ -53,6 +53,12 @@ Test(options, mount_point_alone_is_a_whole_configuration)
     cr_assert_str_eq(options.name, "n1");
     cr_assert_str_eq(options.listen, "");
     cr_assert_str_eq(options.initial_members, "");
+    cr_assert_str_eq(options.join, "");
+    cr_assert_str_eq(options.advertise, "");
+    cr_assert_not(options.learner);
+    cr_assert_eq(options.log_gc_count, 0);
+    cr_assert_eq(options.log_gc_bytes, 0);
+    cr_assert_eq(options.snapshot_rate, 0);
     cr_assert_eq(options.op_timeout_ms, 5000);
     cr_assert_eq(options.election_timeout_ms, 500);
     cr_assert_eq(options.heartbeat_ms, 100);
@@ -79,6 +85,44 @@ Test(options, every_setting_is_also_a_mount_option)
     cr_assert_eq(mounted.election_timeout_ms, 200);
     cr_assert_eq(mounted.log_level, LOG_LEVEL_DEBUG);
     cr_assert_eq(said.log_level, LOG_LEVEL_DEBUG);
+}
+
+Test(options, joining_and_its_limits_can_be_said_both_ways)
+{
+    struct options said = parsed("--name n4 --join a:1,b:2 --learner --listen 0.0.0.0:4 "
+                                 "--advertise d:4 --log-gc-count 10 --log-gc-bytes 64K "
+                                 "--snapshot-rate 1G /m");
+    struct options mounted =
+        parsed("/m -o name=n4,join=\"a:1,b:2\",learner,listen=0.0.0.0:4,advertise=d:4 "
+               "-o log-gc-count=10,log_gc_bytes=65536,snapshot-rate=1024M");
+
+    cr_assert_str_eq(said.join, "a:1,b:2");
+    cr_assert_str_eq(mounted.join, "a:1,b:2");
+    cr_assert(said.learner);
+    cr_assert(mounted.learner);
+    cr_assert_str_eq(said.advertise, "d:4");
+    cr_assert_str_eq(mounted.advertise, "d:4");
+    cr_assert_eq(said.log_gc_count, 10);
+    cr_assert_eq(mounted.log_gc_count, 10);
+    cr_assert_eq(said.log_gc_bytes, 65536);
+    cr_assert_eq(mounted.log_gc_bytes, 65536);
+    cr_assert_eq(said.snapshot_rate, 1ull << 30);
+    cr_assert_eq(mounted.snapshot_rate, 1ull << 30);
+}
+
+Test(options, a_joiner_must_say_where_it_is_reached)
+{
+    expect_refused("/m --join a:1", "--listen HOST:PORT");
+    expect_refused("/m --join a:1 --listen 0.0.0.0:1", "--advertise HOST:PORT");
+    expect_refused("/m --join a:1 --listen [::]:1", "--advertise HOST:PORT");
+    parsed("/m --join a:1 --advertise h:1");
+    parsed("/m --join a:1 --listen h:1");
+}
+
+Test(options, a_node_joins_or_founds)
+{
+    expect_refused("/m --join a:1 --listen h:1 --initial-members n1=h:1", "either joins");
+    expect_refused("/m --learner", "only a node that joins");
 }
 
 Test(options, mount_options_of_the_kernel_pass_and_those_of_others_are_dropped)
@@ -140,6 +184,17 @@ Test(options, what_is_wrong_is_said_in_one_line)
     expect_refused("/m --op-timeout -1", "-1");
     expect_refused("/m --heartbeat 99999999999999999999", "99999999999999999999");
     expect_refused("/m --log-level loud", "loud");
+    expect_refused("/m --join a:1,", "HOST:PORT");
+    expect_refused("/m --join nowhere", "join: address \"nowhere\"");
+    expect_refused("/m --advertise nowhere", "nowhere");
+    expect_refused("/m --learner=yes", "--learner=yes");
+    expect_refused("/m -o learner=yes", "'learner' takes no value");
+    expect_refused("/m --log-gc-count 0", "log-gc-count '0'");
+    expect_refused("/m --log-gc-count 1k", "log-gc-count '1k'");
+    expect_refused("/m --log-gc-bytes 1K", "from 65536");
+    expect_refused("/m --log-gc-bytes 1MB", "'1MB'");
+    expect_refused("/m --log-gc-bytes 99999999999999G", "'99999999999999G'");
+    expect_refused("/m --snapshot-rate fast", "snapshot-rate 'fast'");
     expect_refused("/m --initial-members n1", "n1");
     expect_refused("/m --initial-members n2=h:1", "n1");
     expect_refused("/m --initial-members n1=h:1,n1=h:2", "twice");
