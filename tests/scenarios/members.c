@@ -64,8 +64,12 @@ static bool join(struct run *run, size_t i)
     return true;
 }
 
+/* Trouble goes on for a while, but a store that is cut off cannot hear of the change. */
 static bool wait_role(struct run *run, size_t i, uint32_t role)
 {
+    if (cluster_wait_role(run->cluster, i, role, SCENARIO_ELECTION_MS))
+        return true;
+    cluster_heal(run->cluster);
     if (!cluster_wait_role(run->cluster, i, role, SCENARIO_PATIENCE_MS))
         return run_fail("%s did not get role %u everywhere", run->cluster->slots[i].name,
                         (unsigned)role);

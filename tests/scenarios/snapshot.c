@@ -26,6 +26,17 @@ static bool wait_until_log_is_cut(struct run *run, size_t leader, uint64_t last_
                     (unsigned long long)status.first_index);
 }
 
+static bool wait_for_snapshot(struct run *run, size_t away)
+{
+    uint64_t deadline = clock_ns() + SCENARIO_PATIENCE_MS * NS_PER_MS;
+    while (atomic_load(&run->cluster->slots[away].snapshots) == 0) {
+        if (clock_ns() >= deadline)
+            return run_fail("there was no snapshot");
+        cluster_pause();
+    }
+    return true;
+}
+
 static int dump_row(void *ctx, const void *key, size_t key_size, const void *value,
                     size_t value_size)
 {
@@ -81,8 +92,8 @@ bool script_one_snapshot(struct run *run)
     cluster_heal(cluster);
     if (!cluster_wait_equal(cluster, SCENARIO_PATIENCE_MS) || !has_the_same(run, leader, away))
         return false;
-    if (atomic_load(&cluster->slots[away].snapshots) == 0)
-        return run_fail("there was no snapshot");
+    if (!wait_for_snapshot(run, away))
+        return false;
     cluster_stop(cluster, away);
     cluster_start(cluster, away);
     return has_the_same(run, leader, away) && run_settle(run);
