@@ -101,10 +101,12 @@ static bool has_ended(struct snap_runner *runner)
 static uint64_t attend(struct snap_runner *runner)
 {
     uint64_t wait_ns = IDLE_WAIT_MS * NS_PER_MS;
+    size_t first = runner->turn;
     for (size_t i = 0; i < SNAP_SENDS_MAX; i++) {
-        if (runner->sends[i] == NULL)
+        struct snap_send *send = runner->sends[(first + i) % SNAP_SENDS_MAX];
+        if (send == NULL)
             continue;
-        uint64_t send_ns = snap_send_attend(runner->sends[i], clock_ns());
+        uint64_t send_ns = snap_send_attend(send, clock_ns());
         wait_ns = send_ns < wait_ns ? send_ns : wait_ns;
     }
     return (wait_ns + NS_PER_MS - 1) / NS_PER_MS;

@@ -50,6 +50,7 @@ struct snap_runner {
 
     /* The snap thread's. */
     struct snap_rate rate;
+    size_t turn; /* chunks sent: whose place is asked first moves on with each */
     struct snap_send *sends[SNAP_SENDS_MAX];
     struct snap_receive *receives[SNAP_RECEIVES_MAX];
     bool ending;

@@ -243,6 +243,7 @@ static void send_next(struct snap_send *send, uint64_t now_ns)
     send->sending = send->next;
     send->next = NULL;
     snap_rate_take(&send->runner->rate, now_ns, send->next_size);
+    send->runner->turn++;
     grpc_op op = {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = send->sending};
     start(send, &op, &send->on_sent);
     struct err e;

@@ -35,9 +35,9 @@ void inbox_free(struct inbox *inbox)
     free(inbox);
 }
 
-static void deliver(void *ctx, const struct wire_envelope *envelope, struct raft_message *message)
+void inbox_put(struct inbox *inbox, const struct wire_envelope *envelope,
+               struct raft_message *message)
 {
-    struct inbox *inbox = ctx;
     pthread_mutex_lock(&inbox->lock);
     while (inbox->blocked)
         pthread_cond_wait(&inbox->changed, &inbox->lock);
@@ -47,6 +47,11 @@ static void deliver(void *ctx, const struct wire_envelope *envelope, struct raft
     inbox->count++;
     pthread_cond_broadcast(&inbox->changed);
     pthread_mutex_unlock(&inbox->lock);
+}
+
+static void deliver(void *ctx, const struct wire_envelope *envelope, struct raft_message *message)
+{
+    inbox_put(ctx, envelope, message);
 }
 
 static void unreachable(void *ctx, uint64_t store_id)
@@ -159,6 +164,7 @@ struct rpc_server *inbox_serve(struct inbox *inbox, uint64_t store_id, int port,
         .op_timeout_ms = OP_TIMEOUT_MS,
         .store = store,
         .admit = admit,
+        .snap_runner = inbox->snap_runner,
         .deliver = deliver,
         .ctx = inbox,
     };

@@ -30,13 +30,17 @@ struct inbox {
     int refused_code;
     int admits; /* 0, or the code that every caller gets */
     struct transport_identity caller;
-    struct rpc_loop *server_loop; /* of inbox_serve() */
-    struct rpc_loop *sender_loop; /* of inbox_transport() */
+    struct snap_runner *snap_runner; /* of inbox_serve(); NULL: none */
+    struct rpc_loop *server_loop;    /* of inbox_serve() */
+    struct rpc_loop *sender_loop;    /* of inbox_transport() */
 };
 
 struct inbox *inbox_new(void);
 void inbox_free(struct inbox *inbox);
 
+/* Takes a message in, as the server does. */
+void inbox_put(struct inbox *inbox, const struct wire_envelope *envelope,
+               struct raft_message *message);
 /* Waits until `count` messages are there. */
 void inbox_await(struct inbox *inbox, size_t count);
 /* Waits for one more report than `before`. */

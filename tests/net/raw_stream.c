@@ -7,8 +7,11 @@
 #include <assert.h>
 #include <grpc/byte_buffer.h>
 #include <grpc/slice.h>
+#include <grpc/support/time.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define DEADLINE_MS 3600000
 
 struct raw_stream {
     grpc_completion_queue *queue;
@@ -61,8 +64,8 @@ static size_t write_identity(const struct raw_identity *identity, grpc_metadata 
     return count;
 }
 
-struct raw_stream *raw_stream_open(const char *address, const char *method,
-                                   const struct raw_identity *identity)
+static struct raw_stream *open_until(const char *address, const char *method,
+                                     const struct raw_identity *identity, gpr_timespec deadline)
 {
     struct raw_stream *stream = mem_zalloc(sizeof(*stream));
     rpc_base_init();
@@ -73,9 +76,9 @@ struct raw_stream *raw_stream_open(const char *address, const char *method,
     stream->words = grpc_empty_slice();
     grpc_metadata_array_init(&stream->initial_metadata);
     grpc_metadata_array_init(&stream->trailing_metadata);
-    stream->call = grpc_channel_create_call(stream->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
-                                            stream->queue, grpc_slice_from_static_string(method),
-                                            NULL, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    stream->call =
+        grpc_channel_create_call(stream->channel, NULL, GRPC_PROPAGATE_DEFAULTS, stream->queue,
+                                 grpc_slice_from_static_string(method), NULL, deadline, NULL);
     grpc_metadata metadata[RPC_IDENTITY_ITEMS];
     size_t count = identity != NULL ? write_identity(identity, metadata) : 0;
     grpc_op status = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT,
@@ -96,6 +99,20 @@ struct raw_stream *raw_stream_open(const char *address, const char *method,
                       .data.recv_message.recv_message = &stream->answer};
     start(stream, &answer, RAW_OTHER);
     return stream;
+}
+
+struct raw_stream *raw_stream_open(const char *address, const char *method,
+                                   const struct raw_identity *identity)
+{
+    return open_until(address, method, identity,
+                      gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                   gpr_time_from_millis(DEADLINE_MS, GPR_TIMESPAN)));
+}
+
+struct raw_stream *raw_stream_open_endless(const char *address, const char *method,
+                                           const struct raw_identity *identity)
+{
+    return open_until(address, method, identity, gpr_inf_future(GPR_CLOCK_MONOTONIC));
 }
 
 bool raw_stream_send(struct raw_stream *stream, const void *bytes, size_t size)

@@ -19,9 +19,12 @@ struct raw_identity {
 
 struct raw_stream;
 
-/* `identity` NULL: nothing of it is sent. */
+/* `identity` NULL: nothing of it is sent. The call has a deadline that no test meets. */
 struct raw_stream *raw_stream_open(const char *address, const char *method,
                                    const struct raw_identity *identity);
+/* The same without a deadline. */
+struct raw_stream *raw_stream_open_endless(const char *address, const char *method,
+                                           const struct raw_identity *identity);
 /* False when the stream is broken. */
 bool raw_stream_send(struct raw_stream *stream, const void *bytes, size_t size);
 void raw_stream_half_close(struct raw_stream *stream);
