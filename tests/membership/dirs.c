@@ -1,0 +1,29 @@
+#include "dirs.h"
+
+#include <criterion/criterion.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define REMOVE_FDS_MAX 16
+
+void dirs_make(char path[DIRS_PATH_MAX])
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(path, DIRS_PATH_MAX, "%s/keelfs-membership-XXXXXX", tmp != NULL ? tmp : "/tmp");
+    cr_assert_not_null(mkdtemp(path));
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+void dirs_remove(const char *path)
+{
+    nftw(path, remove_one, REMOVE_FDS_MAX, FTW_DEPTH | FTW_PHYS);
+}
