@@ -1,6 +1,7 @@
 /* All threads of three stores at work at once, for ThreadSanitizer: clients on
- * every store, status readers, timeouts, cancellations, and a store that stops
- * and returns under them. Ends with "store_threads: ok". */
+ * every store, status readers, timeouts, cancellations, a store that stops and
+ * returns under them, one that is cut off until it needs a snapshot, and one that
+ * joins, is checked and is removed. Ends with "store_threads: ok". */
 #include "cluster.h"
 
 #include "raftstore/err.h"
@@ -16,6 +17,8 @@
 #define ROUNDS            60
 #define RESTARTS          2
 #define TIMEOUT_MS        60000
+/* Entries after which the log is cut: a store that is away misses more. */
+#define GC_COUNT_LIMIT 20
 
 static struct cluster cluster;
 static atomic_int acknowledged;
@@ -53,16 +56,58 @@ static void *client_run(void *arg)
         /* A deadline that has passed already: timeout and answer race. */
         cluster_put(&cluster, client->store, "raced", value, 1);
         struct store_status status;
-        store_status(cluster.stores[client->store], &status);
-        assert(status.member_count == cluster.count);
+        bool runs = cluster_status(&cluster, client->store, &status);
+        assert(runs && status.member_count >= 3);
     }
     return NULL;
+}
+
+/* While the clients write, so that the log is cut past what it has. */
+static void let_a_store_need_a_snapshot(size_t store)
+{
+    unsigned before = atomic_load(&cluster.slots[store].snapshots);
+    struct store_status away, other;
+    cluster_isolate(&cluster, store);
+    bool runs = cluster_status(&cluster, store, &away);
+    assert(runs);
+    do {
+        cluster_put(&cluster, 0, "filler", "x", TIMEOUT_MS);
+        runs = cluster_status(&cluster, 0, &other);
+        assert(runs);
+    } while (other.first_index <= away.last_index + 1);
+    cluster_heal(&cluster);
+    int rc = cluster_barrier(&cluster, store, TIMEOUT_MS);
+    assert(rc == 0);
+    if (atomic_load(&cluster.slots[store].snapshots) == before) {
+        fprintf(stderr, "there was no snapshot\n");
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void let_a_store_come_and_go(void)
+{
+    size_t joiner = cluster_add_slot(&cluster, false);
+    int rc = cluster_join(&cluster, joiner);
+    assert(rc == 0);
+    bool voter = cluster_wait_role(&cluster, joiner, MEMBER_VOTER, TIMEOUT_MS);
+    assert(voter);
+    struct member_op what = {.kind = MEMBER_REMOVE};
+    snprintf(what.name, sizeof(what.name), "%s", cluster.slots[joiner].name);
+    struct err e = {0};
+    rc = cluster_change_members(&cluster, &what, TIMEOUT_MS, &e);
+    if (rc != 0)
+        fprintf(stderr, "it cannot be removed: %s\n", e.text);
+    assert(rc == 0);
+    bool gone = cluster_wait_gone(&cluster, joiner, TIMEOUT_MS);
+    assert(gone);
+    cluster_stop(&cluster, joiner);
 }
 
 int main(void)
 {
     struct client clients[2 * CLIENTS_PER_STORE];
     cluster_init(&cluster, 3);
+    cluster.log_gc_count_limit = GC_COUNT_LIMIT;
     cluster_start_all(&cluster);
     for (int i = 0; i < 2 * CLIENTS_PER_STORE; i++) {
         clients[i] = (struct client){.store = (size_t)i % 2, .number = i};
@@ -74,8 +119,12 @@ int main(void)
         int rc = cluster_barrier(&cluster, 2, TIMEOUT_MS);
         assert(rc == 0);
     }
+    let_a_store_need_a_snapshot(2);
+    let_a_store_come_and_go();
     for (int i = 0; i < 2 * CLIENTS_PER_STORE; i++)
         pthread_join(clients[i].thread, NULL);
+    bool equal = cluster_wait_equal(&cluster, TIMEOUT_MS);
+    assert(equal);
     cluster_release(&cluster);
     printf("store_threads: ok, %d puts\n", atomic_load(&acknowledged));
     return EXIT_SUCCESS;
