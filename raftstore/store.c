@@ -149,16 +149,10 @@ static int store_resume_install(struct store *store, const struct applying *appl
                          .region_id = FIRST_REGION_ID,
                          .term = applying->term,
                          .index = applying->index};
-    struct raft_snapshot *snapshot = raft_snapshot_alloc(applying->size);
-    if (snapshot == NULL)
-        log_fatal("out of memory");
-    snapshot->index = applying->index;
-    snapshot->term = applying->term;
-    memcpy(snapshot->data, applying->data, applying->size);
     struct snapshot_meta meta;
     int rc = snap_files_open(store->data_dir, &id, &store->snap_files, e);
     if (rc == 0)
-        rc = snapshot_unpack(snapshot, &meta, e);
+        rc = snapshot_unpack_applying(applying, &meta, e);
     if (rc == 0) {
         log_info("the snapshot at index %llu was being applied when this node stopped; going on",
                  (unsigned long long)meta.index);
@@ -166,7 +160,6 @@ static int store_resume_install(struct store *store, const struct applying *appl
     }
     if (rc == 0)
         snap_files_unref(store->snap_files, &id);
-    raft_snapshot_unref(snapshot);
     return rc;
 }
 
