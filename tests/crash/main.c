@@ -25,6 +25,9 @@
 #define LOAD_S   20
 #define HANG_MS  (2 * LOAD_S * 1000)
 #define TEXT_MAX 24
+/* Of the log of a process that has failed. */
+#define SHOWN_LINES 12
+#define SHOWN_WIDTH 256
 
 static const char *const points[] = {
 #define X(name) #name,
@@ -132,16 +135,21 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+/* The end of it. */
 static void show_log(const char *dir, const char *role)
 {
-    char path[CLUSTER_DIR_MAX + TEXT_MAX], line[1024];
+    char path[CLUSTER_DIR_MAX + TEXT_MAX];
+    static char lines[SHOWN_LINES][SHOWN_WIDTH];
+    size_t count = 0;
     snprintf(path, sizeof(path), "%s/%s.log", dir, role);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return;
-    while (fgets(line, sizeof(line), file) != NULL)
-        printf("    %s: %s", role, line);
+    while (fgets(lines[count % SHOWN_LINES], SHOWN_WIDTH, file) != NULL)
+        count++;
     fclose(file);
+    for (size_t i = count > SHOWN_LINES ? count - SHOWN_LINES : 0; i < count; i++)
+        printf("    %s: %s", role, lines[i % SHOWN_LINES]);
 }
 
 static unsigned draw_hit(const char *point, unsigned round, uint64_t *random)

@@ -170,7 +170,8 @@ bool scenario_run(const struct scenario *scenario, unsigned seconds, uint64_t se
 {
     printf("%s: %u s, seed %" PRIu64 "\n", scenario->name, seconds, seed);
     fflush(stdout);
-    struct run run = {.scenario = scenario, .random = seed, .seconds = seconds};
+    struct run run = {
+        .scenario = scenario, .random = seed, .seconds = seconds, .removed = CLUSTER_STORES_MAX};
     run.cluster = malloc(sizeof(*run.cluster));
     run.clients = calloc(SCENARIO_CLIENTS_MAX, sizeof(*run.clients));
     if (run.cluster == NULL || run.clients == NULL)

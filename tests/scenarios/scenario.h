@@ -43,6 +43,8 @@ struct run {
     struct client *clients; /* scenario->clients of them */
     uint64_t random;
     unsigned seconds;
+    /* For scripts: the store that was removed last, CLUSTER_STORES_MAX for none. */
+    size_t removed;
 };
 
 const struct scenario *scenario_find(const char *name);

@@ -212,16 +212,17 @@ void cluster_stop_all(struct cluster *cluster)
 
 int cluster_join(struct cluster *cluster, size_t i)
 {
-    struct cluster_slot *slot = &cluster->slots[i];
-    size_t used = 0, asked = 0;
-    for (size_t k = 0; k < cluster->count && asked < CLUSTER_FOUNDERS_MAX; k++) {
+    char asked[sizeof(cluster->slots[i].join)] = "";
+    size_t used = 0, count = 0;
+    for (size_t k = 0; k < cluster->count && count < CLUSTER_FOUNDERS_MAX; k++) {
         if (cluster->stores[k] == NULL)
             continue;
-        used += (size_t)snprintf(slot->join + used, sizeof(slot->join) - used, "%s%s",
-                                 asked > 0 ? "," : "", cluster->slots[k].address);
-        asked++;
+        used += (size_t)snprintf(asked + used, sizeof(asked) - used, "%s%s", count > 0 ? "," : "",
+                                 cluster->slots[k].address);
+        count++;
     }
-    assert(asked > 0);
+    assert(count > 0);
+    memcpy(cluster->slots[i].join, asked, sizeof(asked));
     return cluster_try_start(cluster, i);
 }
 
