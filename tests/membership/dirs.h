@@ -6,5 +6,9 @@
 
 void dirs_make(char path[DIRS_PATH_MAX]);
 void dirs_remove(const char *path);
+/* Makes a directory below. */
+void dirs_make_sub(const char *path);
+/* Copies a directory whole; what `to` was is gone. */
+void dirs_copy(const char *from, const char *to);
 
 #endif
