@@ -280,6 +280,7 @@ Test(engine_table, it_can_be_put_in_again_and_again_and_its_file_stays_as_it_was
 {
     struct place place;
     struct content before;
+    struct stat found;
 
     make_place(&place);
     make_table(place.table, 0, ROWS);
@@ -290,6 +291,9 @@ Test(engine_table, it_can_be_put_in_again_and_again_and_its_file_stays_as_it_was
         put_in(&place);
         assert_rows(place.engine, NULL, 0, ROWS);
         cr_assert(is_unchanged(place.table, &before));
+        /* RocksDB has the file itself once at most. */
+        cr_assert_eq(stat(place.table, &found), 0);
+        cr_assert_leq(found.st_nlink, 2);
         engine_close(place.engine);
         open_place(&place);
         assert_rows(place.engine, NULL, 0, ROWS);
