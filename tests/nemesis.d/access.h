@@ -30,10 +30,10 @@ struct access_ops {
     /* O_EXCL; the value is empty. */
     struct answer (*create)(struct access *access, const char *key);
     struct answer (*append)(struct access *access, const char *key, const char *token);
-    /* Opens for overwriting, which makes a key that is absent, empty. When that has
-     * succeeded overwrite() is called next. */
+    /* O_CREAT: a key that is absent is made, empty. */
     struct answer (*ensure)(struct access *access, const char *key);
-    struct answer (*overwrite)(struct access *access, const char *value);
+    /* O_TRUNC: a key that is there, and is not removed meanwhile. */
+    struct answer (*overwrite)(struct access *access, const char *key, const char *value);
     /* After a failure: returns after a while, or when it makes sense to go on. */
     void (*recover)(struct access *access);
     void (*close)(struct access *access);

@@ -29,7 +29,6 @@ struct mount_access {
     uint32_t process;
     uint64_t prepared; /* how many files have been */
     char file[PATH_MAX];
-    int opened;
 };
 
 static const struct answer refused = {.is_refused = true};
@@ -183,16 +182,22 @@ static struct answer mount_ensure(struct access *access, const char *key)
     struct mount_access *mount = (struct mount_access *)access;
     if (mount->root < 0)
         return refused;
-    mount->opened = openat(mount->root, key, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
-    return (struct answer){.result = mount->opened >= 0 ? LIN_OK : LIN_UNKNOWN};
+    int fd = openat(mount->root, key, O_WRONLY | O_CREAT | O_CLOEXEC, FILE_MODE);
+    if (fd < 0)
+        return (struct answer){.result = LIN_UNKNOWN};
+    (void)close(fd); /* nothing was written */
+    return (struct answer){.result = LIN_OK};
 }
 
-static struct answer mount_overwrite(struct access *access, const char *value)
+static struct answer mount_overwrite(struct access *access, const char *key, const char *value)
 {
     struct mount_access *mount = (struct mount_access *)access;
-    bool done = write_file(mount->opened, value);
-    mount->opened = -1;
-    return (struct answer){.result = done ? LIN_OK : LIN_UNKNOWN};
+    if (mount->root < 0)
+        return refused;
+    int fd = openat(mount->root, key, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    if (fd < 0)
+        return (struct answer){.result = LIN_UNKNOWN};
+    return (struct answer){.result = write_file(fd, value) ? LIN_OK : LIN_UNKNOWN};
 }
 
 static void open_root(struct mount_access *mount)
@@ -243,7 +248,6 @@ struct access *access_by_mount(const char *mount, uint32_t process)
     access->access.ops = &mount_ops;
     access->mount = mount;
     access->process = process;
-    access->opened = -1;
     open_root(access);
     return &access->access;
 }

@@ -105,5 +105,5 @@ clients_check() {
 
 # The nodes have the same data, at one index.
 replicas_check() {
-  run_on 1 "$clients_bin/keelctl" --timeout 60000 --endpoint "$(cluster_endpoint 1)" check
+  (run_on 1 "$clients_bin/keelctl" --timeout 60000 --endpoint "$(cluster_endpoint 1)" check)
 }

@@ -112,7 +112,7 @@ static bool do_append(struct work *work, const char *key)
     return note(work, &op, &answer);
 }
 
-/* Through a mount it is two: to open makes an empty file where there is none. */
+/* Through a mount it is two: first an empty file is made where there is none. */
 static bool do_overwrite(struct work *work, const char *key)
 {
     char name[CONTENT_NAME_MAX];
@@ -122,7 +122,7 @@ static bool do_overwrite(struct work *work, const char *key)
         return false;
     name_value(work, name);
     struct lin_op op = {.kind = LIN_PUT, .key = key, .value = name, .call_ns = clock_ns()};
-    answer = work->access->ops->overwrite(work->access, name);
+    answer = work->access->ops->overwrite(work->access, key, name);
     return note(work, &op, &answer);
 }
 
