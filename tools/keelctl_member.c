@@ -290,7 +290,9 @@ static int member_set_address(const struct keelctl *ctl)
     request.address = member.address;
     status = change_members(ctl, &request, &store_id);
     if (status == KEELCTL_OK)
-        printf("The others look for %s at %s now.\n", member.name, member.address);
+        printf("The others look for %s at %s now. Start it with:\n"
+               "  keelfs --name %s --listen %s --advertise %s /mnt/kv\n",
+               member.name, member.address, member.name, member.address, member.address);
     return status;
 }
 

@@ -270,6 +270,10 @@ Test(member, list_shows_the_leaders_view, .timeout = 60)
         strstr(cluster->capture->out, "learner  gets a snapshot, takes the place of n1\n"), "%s",
         cluster->capture->out);
     expect_success(cluster, "member list --json", "\"role\":\t\"learner\"");
+    n3->match_index = 0;
+    n3->member.data_id = 0;
+    fake_node_set_status(cluster->nodes[1].store, &status);
+    expect_success(cluster, "member list", "learner  not started yet, takes the place of n1\n");
     stop_node(cluster, 1);
     expect_success(cluster, "member list", "voter   up\n");
     cluster_close(cluster);
