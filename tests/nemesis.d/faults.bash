@@ -93,8 +93,19 @@ node_start() {
     fail "n$1 does not start: $(tail -n 1 "$cluster_dir/log/start")"
 }
 
-node_restart() {
+# Nodes die by our hand alone.
+node_must_run() {
+  cluster_pid "$1" >/dev/null ||
+    fail "n$1 has ended by itself: $(tail -n 1 "$cluster_dir/log/n$1.log")"
+}
+
+node_kill() {
+  node_must_run "$1"
   cluster_kill "$1"
+}
+
+node_restart() {
+  node_kill "$1"
   node_start "$1"
 }
 
@@ -111,17 +122,13 @@ nodes_continue() {
   is_paused=()
 }
 
-nodes_start_missing() {
-  local i
-  for ((i = 1; i <= network_count; i++)); do
-    cluster_pid "$i" >/dev/null || node_start "$i"
-  done
-}
-
 heal_all() {
+  local i
   network_heal
   nodes_continue
-  nodes_start_missing
+  for ((i = 1; i <= network_count; i++)); do
+    node_must_run "$i"
+  done
 }
 
 # --- the faults ---
@@ -240,7 +247,7 @@ fault_pause_majority() {
 fault_kill() {
   choose_node
   tell "kill -9: $node"
-  cluster_kill "$node"
+  node_kill "$node"
   last_for 100 4000
   node_start "$node"
 }
@@ -248,7 +255,7 @@ fault_kill() {
 fault_kill_leader() {
   choose_leader
   tell "kill -9 of the leader: $node"
-  cluster_kill "$node"
+  node_kill "$node"
   last_for 100 4000
   node_start "$node"
 }
@@ -269,10 +276,12 @@ fault_kill_all() {
   local i
   tell "kill -9 of all"
   for ((i = 1; i <= network_count; i++)); do
+    node_must_run "$i"
     cluster_signal KILL "$i"
   done
   for ((i = 1; i <= network_count; i++)); do
-    node_restart "$i"
+    cluster_kill "$i"
+    node_start "$i"
   done
 }
 
@@ -293,7 +302,7 @@ fault_slow_and_kill() {
   other=${other%% *}
   slow_down "$node"
   tell "kill -9: $other"
-  cluster_kill "$other"
+  node_kill "$other"
   last_for 500 3000
   node_start "$other"
   last_for 1000 4000
