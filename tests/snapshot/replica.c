@@ -265,9 +265,13 @@ void replica_await_built(struct replica *r, unsigned count)
 void replica_build(struct replica *r, uint64_t index)
 {
     struct region_image image = replica_image(r, index);
+    unsigned reports;
 
+    pthread_mutex_lock(&r->lock);
+    reports = r->build_count;
+    pthread_mutex_unlock(&r->lock);
     region_worker_build(r->worker, &image);
-    replica_await_built(r, r->build_count + 1);
+    replica_await_built(r, reports + 1);
 }
 
 static void unpack(struct replica *r, struct snapshot_meta *ret_meta)
