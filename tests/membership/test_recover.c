@@ -296,7 +296,38 @@ Test(recover, applies_the_whole_log_but_no_change_of_members, .timeout = 120)
     cr_assert_eq(report.commit_index, RAFT_INIT_LOG_INDEX);
     cr_assert_eq(report.last_index, written);
     cr_assert_eq(report.last_term, TERM);
+    struct raft_local_state local;
+    open_both(dir);
+    cr_assert_eq(raft_local_state_load(raft, FIRST_REGION_ID, &local, NULL), 0);
+    cr_assert_eq(local.hard_state.commit, local.last_index);
+    cr_assert_geq(local.last_index, written);
+    close_both();
     expect_tail();
+    end();
+}
+
+/* Its end was in the log of the others, if anywhere. */
+Test(recover, ends_a_joint_configuration, .timeout = 120)
+{
+    begin();
+    write_tail();
+    open_both(dir);
+    struct membership m;
+    cr_assert_eq(membership_load(kv, FIRST_REGION_ID, &m, NULL), 0);
+    m.region.peers[0].role = MEMBER_VOTER | MEMBER_VOTER_OUTGOING;
+    m.region.peers[1].role = MEMBER_VOTER_OUTGOING;
+    m.region.auto_leave = true;
+    struct engine_batch *batch = engine_batch_new(false);
+    membership_save(kv, batch, &m);
+    engine_write(kv, batch, true);
+    engine_batch_free(batch);
+    close_both();
+    run();
+    start_survivor(0);
+    expect_value(0, "a", "1");
+    expect_value(0, "e", "5");
+    expect_alone(0);
+    cr_assert_eq(cluster_put(&cluster, 0, "a", "2", WAIT_MS), 0);
     end();
 }
 
