@@ -128,13 +128,30 @@ not_mounted() {
   run ctl 1 member add "n4=$(cluster_endpoint 4)"
   [[ $status -eq 0 && $output == *"keelfs --name n4 --listen $(cluster_endpoint 4) --join "* ]]
   [[ $(member 1 n4) == *"not started yet, becomes a voter" ]]
-  ctl 2 --timeout 60000 member add --wait "n5=127.0.0.1:1" >"$BATS_TEST_TMPDIR/waits" 3>&- &
   cluster_join 4 1
   await 30 is_voter 1 n4
   [[ $(store_id 1 n4) -eq 4 ]]
-  await 30 is_learner 1 n5
-  kill $!
-  ctl 1 member remove n5
+}
+
+@test "add --wait shows how the node does, and ends with it" {
+  local waits=$BATS_TEST_TMPDIR/waits pid status=0
+  make_cluster 1
+  cluster_add
+  "$bin/keelctl" --endpoint "$(cluster_endpoint 1)" member add --wait "n2=$(cluster_endpoint 2)" \
+    >"$waits" 3>&- &
+  pid=$!
+  await 10 grep -q "^n2: not started yet, becomes a voter" "$waits"
+  cluster_join 2 1
+  wait "$pid"
+  [[ $(tail -n 1 "$waits") == "n2 is a voter" ]]
+  "$bin/keelctl" --endpoint "$(cluster_endpoint 1)" member add --wait n3=127.0.0.1:1 \
+    >"$waits" 2>&1 3>&- &
+  pid=$!
+  await 10 grep -q "^n3: not started yet" "$waits"
+  ctl 2 member remove n3
+  wait "$pid" || status=$?
+  [[ $status -eq 4 ]]
+  [[ $(tail -n 1 "$waits") == "keelctl: member add: n3 was removed meanwhile" ]]
 }
 
 is_learner() {
@@ -195,7 +212,7 @@ is_learner() {
 }
 
 @test "a removed node ends with a failure in the foreground" {
-  local i other pid
+  local i other pid status=0
   make_cluster 3
   i=$(a_follower)
   other=$((i % 3 + 1))
@@ -204,8 +221,8 @@ is_learner() {
   pid=$!
   await 10 cluster_serves "$i"
   ctl "$other" member remove "n$i"
-  run wait "$pid"
-  wait "$pid" || [[ $? -eq 1 ]]
+  wait "$pid" || status=$?
+  [[ $status -eq 1 ]]
   not cluster_is_mounted "$i"
 }
 
@@ -345,6 +362,10 @@ leads() {
 
 # --- a lost majority ---
 
+knows_no_leader() {
+  [[ $(status "$1" leader) == "none known"* ]]
+}
+
 @test "one survivor of three goes on as a new cluster, and the others are refused" {
   local kept=$cluster_dir/data/n2
   make_cluster 3
@@ -353,6 +374,7 @@ leads() {
   stop_writer
   cluster_stop 1
   cluster_stop 3
+  await 10 knows_no_leader 2
   run ctl 2 --timeout 1000 member remove n1
   [[ $status -eq 3 && $output == *"nothing was changed"* ]]
   run "$bin/keelctl" recover --data-dir "$kept" --yes

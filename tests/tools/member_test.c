@@ -234,6 +234,17 @@ Test(member, a_leader_is_waited_for, .timeout = 60)
     cluster_close(cluster);
 }
 
+Test(member, a_leader_that_is_down_is_not_the_last_word, .timeout = 60)
+{
+    struct cluster *cluster = cluster_open();
+    elect(cluster, 2);
+    stop_node(cluster, 2);
+    expect_failure(cluster, "member remove n3 --timeout 300", UNAVAILABLE, "nothing was changed");
+    fake_node_lead_after(cluster->nodes[0].store, fake_node_changes(cluster->nodes[0].store) + 3);
+    expect_success(cluster, "member remove n3", "n3 is no member");
+    cluster_close(cluster);
+}
+
 Test(member, without_a_leader_nothing_was_changed, .timeout = 60)
 {
     struct cluster *cluster = cluster_open();
