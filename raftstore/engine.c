@@ -696,6 +696,24 @@ int engine_flush(struct engine *engine, struct err *e)
     return 0;
 }
 
+void engine_reclaim(struct engine *engine)
+{
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    char *error = NULL;
+
+    rocksdb_flushoptions_set_wait(options, 0);
+    for (size_t i = 0; i < engine->cf_count && error == NULL; i++) {
+        rocksdb_flush_cf(engine->db, options, engine->cfs[i], &error);
+        if (error == NULL) {
+            rocksdb_suggest_compact_range_cf(engine->db, engine->cfs[i], NULL, 0, NULL, 0, &error);
+        }
+    }
+    rocksdb_flushoptions_destroy(options);
+    if (error != NULL) {
+        stop_after_failed_write(engine, &error);
+    }
+}
+
 uint64_t engine_property(struct engine *engine, enum engine_cf cf, const char *name)
 {
     uint64_t value;

@@ -97,6 +97,11 @@ void engine_sync(struct engine *engine);
 void engine_drop_files(struct engine *engine, enum engine_cf cf, struct bytes from,
                        struct bytes to);
 
+/* Has RocksDB begin to give back the space of what was deleted, which it would do only
+ * after many more writes. Returns at once; a call takes deletions one level further
+ * down, so it wants to be repeated, a few seconds apart. */
+void engine_reclaim(struct engine *engine);
+
 /* --- tables: sorted files of rows that can be put into an engine at once --- */
 
 struct engine_table;
