@@ -35,11 +35,13 @@ cluster_busy_ports() {
   local table address state hex
   for table in /proc/net/tcp /proc/net/tcp6; do
     [[ -r $table ]] || continue
+    # Not from the table itself: the shell reads byte by byte, and the kernel walks
+    # all connections for each.
     while read -r _ address _ state _; do
       [[ $state == 0A ]] || continue
       hex=${address##*:}
       echo $((16#$hex))
-    done <"$table"
+    done <<<"$(<"$table")"
   done
 }
 
