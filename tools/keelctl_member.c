@@ -380,13 +380,13 @@ static const struct keelctl_command commands[] = {
     {"promote", 1, 1, "NAME", member_promote,
      "usage: keelctl [OPTION...] member promote NAME\n"
      "\n"
-     "Makes a learner a voter. It is refused while the learner is behind.\n"},
+     "Makes a learner a voter. One that was never started is refused.\n"},
     {"remove", 1, 1, "NAME", member_remove,
      "usage: keelctl [OPTION...] member remove NAME\n"
      "\n"
      "Takes a member out of the cluster. It stops by itself, with a line in its log, and\n"
      "its data directory cannot be used again. A member that is down can be removed too,\n"
-     "as long as a majority is up. The leader itself first hands over.\n"},
+     "as long as a majority is up. So can the leader: another one is elected.\n"},
     {"replace", 2, 2, "OLD NEW=HOST:PORT", member_replace,
      "usage: keelctl [OPTION...] member replace [--wait] OLD NEW=HOST:PORT\n"
      "\n"
