@@ -406,9 +406,10 @@ static void set_state(enum peer_state state, const struct applying *applying, si
 {
     struct region region;
     enum peer_state old;
-    struct applying none;
+    struct applying loaded = {0};
     open_both(dir);
-    cr_assert_eq(region_load(kv, FIRST_REGION_ID, &old, &region, &none, NULL), 0);
+    cr_assert_eq(region_load(kv, FIRST_REGION_ID, &old, &region, &loaded, NULL), 0);
+    free(loaded.data);
     region.peer_count = peer_count;
     struct engine_batch *batch = engine_batch_new(false);
     region_save(kv, batch, state, &region, applying);
