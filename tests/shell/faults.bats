@@ -129,7 +129,7 @@ start_all() {
   # Only node 1 can lead, and must read to node 3 from its log.
   run cluster_start 1
   cluster_start 3
-  await 20 has_stopped 1 "is damaged"
+  await 20 has_stopped 1 "data directory $cluster_dir/data/n1/raft is damaged"
   cluster_start 2
   await 20 cluster_serves 2
   await 20 cluster_serves 3
@@ -153,7 +153,7 @@ start_all() {
       [[ $status -ne 0 ]] || grep -qxF "$output" "$BATS_TEST_TMPDIR/sums"
     done
   fi
-  await 10 has_stopped 1 "damaged"
+  await 10 has_stopped 1 "data directory $cluster_dir/data/n1/kv is damaged"
   sed -i 's,/n1/,/n2/,' "$BATS_TEST_TMPDIR/sums"
   md5sum --quiet -c "$BATS_TEST_TMPDIR/sums"
 }
