@@ -84,7 +84,8 @@ Test(snapshot_hash, where_a_row_ends_makes_a_difference)
     struct replica a;
     struct replica b;
 
-    make_pair(&a, &b);
+    replica_make(&a, 1);
+    replica_make(&b, 2);
     replica_put(&a, CF_LOCK, "zab", "c");
     replica_put(&b, CF_LOCK, "za", "bc");
     cr_assert_neq(replica_hash(&a), replica_hash(&b));
