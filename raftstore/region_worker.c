@@ -254,10 +254,25 @@ void region_worker_install(struct region_worker *worker, const struct snapshot_m
 
 /* --- the thread --- */
 
+/* What a transfer that was cut short has left. */
+static void sweep_files(struct region_worker *worker)
+{
+    unsigned removed = snap_files_sweep(worker->config.files);
+
+    if (removed > 0) {
+        log_info("removed %u files of snapshots that nobody uses", removed);
+    }
+}
+
 static void read_mail(struct region_worker *worker)
 {
-    struct mail *mail = mailbox_take_all(worker->mailbox, worker->first == NULL ? IDLE_MS : 0);
+    bool idle = worker->first == NULL;
+    struct mail *mail = mailbox_take_all(worker->mailbox, idle ? IDLE_MS : 0);
     struct mail *next;
+
+    if (idle && mail == NULL) {
+        sweep_files(worker);
+    }
 
     for (; mail != NULL; mail = next) {
         next = mail->next;

@@ -60,7 +60,7 @@ struct store_config {
     /* When the log has more applied entries or more bytes than this, it is cut. */
     uint64_t log_gc_count_limit;  /* 0: STORE_LOG_GC_COUNT */
     uint64_t log_gc_bytes_limit;  /* 0: STORE_LOG_GC_BYTES */
-    uint64_t snapshot_rate_bytes; /* a second, for each direction; 0: STORE_SNAPSHOT_RATE */
+    uint64_t snapshot_rate_bytes; /* a second, of all that are sent; 0: STORE_SNAPSHOT_RATE */
 };
 
 #define STORE_LOG_GC_COUNT  128000u
