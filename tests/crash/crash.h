@@ -7,6 +7,7 @@
  *   load.c     the first process: three stores, clients, snapshots, members that come
  *              and go, until it dies
  *   verify.c   the second process
+ *   bulk.c     large values, so that snapshots have several chunks
  *   history.c  what the first one leaves to the second: a file of records, each
  *              written before an operation begins and after its end. The kernel keeps
  *              it, whatever becomes of the process.
@@ -60,6 +61,13 @@ int history_open(const char *dir);
 void history_note(void *ctx, unsigned client, enum client_step step, const struct ledger_op *op);
 void history_note_guest(int fd, size_t slot, enum guest_step step);
 void history_read(const char *dir, struct history *ret_history);
+
+/* --- large values (bulk.c) --- */
+
+/* Before any client begins. */
+bool crash_put_bulk(struct cluster *cluster, uint64_t seed);
+/* Through the store in this slot; false, and the reason on stderr. */
+bool crash_check_bulk(struct cluster *cluster, size_t slot, uint64_t seed);
 
 /* The cluster of a site; starts nothing. */
 void crash_cluster(const struct crash_site *site, struct cluster *cluster);

@@ -89,6 +89,7 @@ static void start(const struct crash_site *site)
     history = history_open(site->dir);
     crash_cluster(site, &cluster);
     cluster_start_all(&cluster);
+    must(crash_put_bulk(&cluster, site->seed), "the large values cannot be put");
     for (unsigned i = 0; i < CRASH_CLIENTS; i++) {
         client_init(&clients[i], &cluster, i, site->seed, CRASH_OP_TIMEOUT_MS);
         client_set_note(&clients[i], history_note, &history);

@@ -47,7 +47,7 @@ static const struct {
     {"bootstrap_", CRASH_FOUNDERS},
     {"join_", 2},
     {"member_", 6},
-    {"snap_", 3},
+    {"snap_", 5},
     {"gc_", 10},
     {"", 100},
 };

@@ -65,6 +65,16 @@ static bool start(const struct crash_site *site)
     return true;
 }
 
+/* The large values were there before the first client was. */
+static bool check_bulk(uint64_t seed)
+{
+    for (size_t i = 0; i < cluster.count; i++) {
+        if (cluster_is_running(&cluster, i) && !crash_check_bulk(&cluster, i, seed))
+            return false;
+    }
+    return true;
+}
+
 static bool check_all(void)
 {
     if (!cluster_wait_equal(&cluster, CRASH_PATIENCE_MS))
@@ -111,6 +121,7 @@ int crash_verify(const struct crash_site *site)
         clients[i].ledger = history.ledgers[i];
     }
     good = good && check_all() && write_more() && check_all() &&
+           (history.ledgers[0].log == 0 || check_bulk(site->seed)) &&
            cluster_check_log_limit(&cluster, CRASH_PATIENCE_MS);
     if (!good)
         return EXIT_FAILURE;
