@@ -51,8 +51,8 @@ struct keelctl_command {
 };
 
 /* NULL: no such command. */
-const struct keelctl_command *keelctl_find_command(const struct keelctl_command *commands,
-                                                   size_t count, const char *name);
+const struct keelctl_command *keelctl_find_command(const struct keelctl_command *list, size_t count,
+                                                   const char *name);
 
 /* Runs it with `ctl`, whose arguments are its own, when their number is right. */
 int keelctl_run_command(const struct keelctl *ctl, const struct keelctl_command *command);

@@ -195,6 +195,7 @@ int keelctl_call(const struct keelctl *ctl, const struct keelctl_call *call,
 
 static const void *response_field(const ProtobufCMessage *response, const char *name)
 {
+    assert(response != NULL);
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(response->descriptor, name);
     assert(field != NULL);

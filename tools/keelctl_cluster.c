@@ -90,7 +90,8 @@ const char *keelctl_member_role(const Keelfspb__MemberStatus *member)
     return "learner";
 }
 
-/* What a learner is there for. */
+/* What a learner is there for: with a member's name in it. */
+#define PURPOSE_MAX (STORE_NAME_MAX + 32)
 static const char *describe_purpose(const Keelfspb__StatusResponse *status,
                                     const Keelfspb__MemberStatus *member, char *space, size_t size)
 {
@@ -105,25 +106,25 @@ static const char *describe_purpose(const Keelfspb__StatusResponse *status,
     return member->promote ? ", becomes a voter" : "";
 }
 
+static const char *state_of_other(const Keelfspb__StatusResponse *status,
+                                  const Keelfspb__MemberStatus *member)
+{
+    if (!keelctl_cluster_is_leaders(status))
+        return "-";
+    if (member->data_id == 0 && member->match_index == 0)
+        return "not started yet";
+    if (!member->active)
+        return "silent";
+    if (strcmp(member->progress, "snapshot") == 0)
+        return "gets a snapshot";
+    return strcmp(member->progress, "probe") == 0 ? "up, probing" : "up";
+}
+
 void keelctl_member_state(const Keelfspb__StatusResponse *status,
                           const Keelfspb__MemberStatus *member, char *ret_state)
 {
-    char space[KEELCTL_STATE_MAX];
+    char space[PURPOSE_MAX];
     const char *purpose = describe_purpose(status, member, space, sizeof(space));
-    const char *state = "-";
-    if (member->is_self)
-        state = "up";
-    else if (!keelctl_cluster_is_leaders(status))
-        state = "-";
-    else if (member->data_id == 0 && member->match_index == 0)
-        state = "not started yet";
-    else if (!member->active)
-        state = "silent";
-    else if (strcmp(member->progress, "snapshot") == 0)
-        state = "gets a snapshot";
-    else if (strcmp(member->progress, "probe") == 0)
-        state = "up, probing";
-    else
-        state = "up";
+    const char *state = member->is_self ? "up" : state_of_other(status, member);
     (void)snprintf(ret_state, KEELCTL_STATE_MAX, "%s%s", state, purpose);
 }
