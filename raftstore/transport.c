@@ -28,10 +28,7 @@
 /* Wait before a stream is opened again: doubles from the first to the second. */
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 500
-/* After so many failures in a row gRPC forgets how long it meant to wait before
- * it looks the name up again, which grows to minutes. */
-#define RETRY_RESOLVE_EVERY 4
-#define NS_PER_MS           1000000ull
+#define NS_PER_MS    1000000ull
 
 #define REASON_TEXT_MAX 256
 
@@ -285,8 +282,6 @@ static void peer_schedule_retry(struct transport_peer *peer)
         wait_ms *= 2;
     peer->failures++;
     peer->retry_ns = clock_ns() + (wait_ms < RETRY_MAX_MS ? wait_ms : RETRY_MAX_MS) * NS_PER_MS;
-    if (peer->failures % RETRY_RESOLVE_EVERY == 0)
-        grpc_channel_reset_connect_backoff(peer->channel);
 }
 
 /* The end of the call, always: refused, broken, answered or cancelled. */
@@ -386,8 +381,12 @@ static void peer_drop_stream(struct transport_peer *peer)
 static uint64_t peer_attend(struct transport_peer *peer)
 {
     pthread_mutex_lock(&peer->lock);
-    if (peer->stream == NULL && !peer->closing && peer->retry_ns <= clock_ns())
+    if (peer->stream == NULL && !peer->closing && peer->retry_ns <= clock_ns()) {
+        /* The waits are ours: those of gRPC are longer, up to minutes before it looks a
+         * name up again, and a stream that is opened meanwhile fails or sits through them. */
+        grpc_channel_reset_connect_backoff(peer->channel);
         peer_open_stream(peer);
+    }
     bool unreachable = peer->unreachable && !peer->closing;
     int refused = !peer->closing ? peer->refused : 0;
     peer->unreachable = false;
@@ -556,8 +555,11 @@ void transport_set_address(struct transport *transport, uint64_t store_id, const
 static void peer_try_now(struct transport_peer *peer)
 {
     pthread_mutex_lock(&peer->lock);
-    if (peer->stream == NULL && !peer->closing) {
+    if (!peer->closing) {
         peer->retry_ns = 0;
+        /* It may not listen yet: then the next try comes soon too. */
+        peer->failures = 0;
+        /* A stream may be open already, and wait for gRPC's own next try. */
         grpc_channel_reset_connect_backoff(peer->channel);
     }
     pthread_mutex_unlock(&peer->lock);
