@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -27,6 +28,8 @@
 #define TEXT_MAX 24
 /* At the first hit, which may be an idle cluster's, and at some later one. */
 #define ROUNDS_DEFAULT 2
+/* Points at the same time: mostly they wait, for disks and elections. */
+#define JOBS 2
 /* Of the log of a process that has failed. */
 #define SHOWN_LINES 12
 #define SHOWN_WIDTH 256
@@ -52,6 +55,7 @@ static const struct {
     {"", 100},
 };
 
+/* Shared by the processes; each has its own points. */
 struct tally {
     unsigned rounds;
     unsigned hits;
@@ -190,6 +194,7 @@ static void run_round(const char *point, unsigned hit, uint64_t seed, struct tal
            seed, ending_texts[load], ending_texts[verify], dir);
     show_log(dir, "load");
     show_log(dir, "verify");
+    fflush(stdout);
 }
 
 /* --- the command line --- */
@@ -245,12 +250,79 @@ static void parse(int argc, char **argv, struct options *ret_options)
     ret_options->first_name = i;
 }
 
-static bool is_wanted(const char *point, int argc, char **argv, int first_name)
+/* Those that are named, or all. */
+static void choose(int argc, char **argv, int first_name, bool *ret_wanted)
 {
-    bool wanted = first_name == argc;
-    for (int i = first_name; i < argc; i++)
-        wanted = wanted || strcmp(argv[i], point) == 0;
-    return wanted;
+    for (size_t i = 0; i < POINT_COUNT; i++)
+        ret_wanted[i] = first_name == argc;
+    for (int k = first_name; k < argc; k++) {
+        size_t i = 0;
+        while (i < POINT_COUNT && strcmp(argv[k], points[i]) != 0)
+            i++;
+        if (i == POINT_COUNT) {
+            fprintf(stderr, "crash-points: there is no %s; --list names them\n", argv[k]);
+            exit(2);
+        }
+        ret_wanted[i] = true;
+    }
+}
+
+/* --- all points, shared out to a few processes --- */
+
+static void run_point(size_t i, const struct options *options, struct tally *tally)
+{
+    uint64_t random = options->seed + i;
+    for (unsigned round = 0; round < options->rounds; round++)
+        run_round(points[i], draw_hit(points[i], round, &random), random_next(&random), tally);
+}
+
+/* Every JOBS-th of the points that are wanted. */
+static void run_share(unsigned job, const bool *wanted, const struct options *options,
+                      struct tally *tallies)
+{
+    for (size_t i = 0, nth = 0; i < POINT_COUNT; i++) {
+        if (wanted[i] && nth++ % JOBS == job)
+            run_point(i, options, &tallies[i]);
+    }
+}
+
+static void run_all(const bool *wanted, const struct options *options, struct tally *tallies)
+{
+    for (unsigned job = 0; job < JOBS; job++) {
+        fflush(stdout);
+        pid_t pid = fork();
+        assert(pid >= 0);
+        if (pid == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            run_share(job, wanted, options, tallies);
+            fflush(stdout);
+            _exit(EXIT_SUCCESS);
+        }
+    }
+    for (unsigned job = 0; job < JOBS; job++)
+        wait(NULL);
+}
+
+/* How many points failed. */
+static unsigned print_list(const bool *wanted, const struct tally *tallies)
+{
+    unsigned passed = 0, failed = 0;
+    printf("%-26s rounds  hits\n", "point");
+    for (size_t i = 0; i < POINT_COUNT; i++) {
+        const struct tally *tally = &tallies[i];
+        if (!wanted[i])
+            continue;
+        bool hit = tally->hits > 0;
+        bool good = hit && tally->failures == 0;
+        passed += good;
+        failed += !good;
+        printf("%-26s %6u %5u%s\n", points[i], tally->rounds, tally->hits,
+               good  ? ""
+               : hit ? "  FAILED"
+                     : "  NEVER HIT");
+    }
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed;
 }
 
 int main(int argc, char **argv)
@@ -258,25 +330,15 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--role") == 0)
         return run_as(argc, argv);
     struct options options;
-    unsigned passed = 0, failed = 0;
+    bool wanted[POINT_COUNT];
     parse(argc, argv, &options);
-    uint64_t random = options.seed;
-    printf("seed %" PRIu64 "\n%-26s rounds  hits\n", options.seed, "point");
-    for (size_t i = 0; i < POINT_COUNT; i++) {
-        struct tally tally = {0};
-        if (!is_wanted(points[i], argc, argv, options.first_name))
-            continue;
-        for (unsigned round = 0; round < options.rounds; round++)
-            run_round(points[i], draw_hit(points[i], round, &random), random_next(&random), &tally);
-        bool good = tally.failures == 0 && tally.hits > 0;
-        passed += good;
-        failed += !good;
-        printf("%-26s %6u %5u%s\n", points[i], tally.rounds, tally.hits,
-               good              ? ""
-               : tally.hits == 0 ? "  NEVER HIT"
-                                 : "  FAILED");
-        fflush(stdout);
-    }
-    printf("%u passed, %u failed\n", passed, failed);
-    return failed == 0 && passed > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    choose(argc, argv, options.first_name, wanted);
+    struct tally *tallies = mmap(NULL, POINT_COUNT * sizeof(*tallies), PROT_READ | PROT_WRITE,
+                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert(tallies != MAP_FAILED);
+    printf("seed %" PRIu64 "\n", options.seed);
+    run_all(wanted, &options, tallies);
+    unsigned failed = print_list(wanted, tallies);
+    munmap(tallies, POINT_COUNT * sizeof(*tallies));
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
