@@ -2,6 +2,7 @@
 #include "raftstore/peer_private.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +56,8 @@ static bool peer_members_may_begin(struct peer *peer, struct member_op *op)
     struct err e;
     if (!peer_is_leader(peer)) {
         const struct store_member *leader = membership_find(&peer->membership, peer->leader);
-        strcpy(op->leader_address, leader != NULL ? leader->address : "");
+        snprintf(op->leader_address, sizeof(op->leader_address), "%s",
+                 leader != NULL ? leader->address : "");
         err_set(&e, KE_NOT_LEADER, "%s", ke_text(KE_NOT_LEADER));
     } else if (peer->request.op != NULL) {
         err_set(&e, KE_BUSY, "another request to change members is under way");
@@ -210,14 +212,14 @@ static bool peer_members_corrects(struct peer *peer, struct store_member *member
     uint64_t data_id = identity->data_id;
     char address[STORE_ADDRESS_MAX + 1];
     if (member->id == peer->peer_id)
-        strcpy(address, identity->address);
+        snprintf(address, sizeof(address), "%s", identity->advertised ? identity->address : "");
     else if (!peer->config.store->introduced(peer->config.store_ctx, member->id, &data_id, address))
         return false;
     bool differs = member->data_id == 0;
     if (differs)
         member->data_id = data_id;
     if (member->data_id == data_id && address[0] != '\0' && strcmp(address, member->address) != 0) {
-        strcpy(member->address, address);
+        snprintf(member->address, sizeof(member->address), "%s", address);
         differs = true;
     }
     return differs;
@@ -344,7 +346,7 @@ void peer_transfer_leader(struct peer *peer, struct member_op *op)
         peer_members_refuse(op, &e);
         return;
     }
-    strcpy(op->name, membership_find(&peer->membership, target)->name);
+    snprintf(op->name, sizeof(op->name), "%s", membership_find(&peer->membership, target)->name);
     if (target == peer->peer_id) {
         err_set(&e, KE_OK, "it leads already");
         peer_members_refuse(op, &e);
@@ -372,6 +374,6 @@ void peer_members_leader_changed(struct peer *peer)
     const struct store_member *leader = membership_find(&peer->membership, peer->leader);
     bool as_wanted = request->target == peer->leader;
     if (leader != NULL)
-        strcpy(request->op->name, leader->name);
+        snprintf(request->op->name, sizeof(request->op->name), "%s", leader->name);
     peer_request_end(peer, as_wanted ? 0 : KE_BUSY, as_wanted ? "" : "another member leads now");
 }

@@ -418,12 +418,12 @@ static void peer_storage_write_state(struct peer_storage *storage, bool has_entr
     raft_local_state_save(storage->raft, storage->batch, storage->region_id, &local);
     if (has_entries)
         FAILPOINT(log_write_before);
-    else
+    if (!has_entries)
         FAILPOINT(hard_state_write_before);
     engine_write(storage->raft, storage->batch, sync);
     if (has_entries)
         FAILPOINT(log_write_after);
-    else
+    if (!has_entries)
         FAILPOINT(hard_state_write_after);
     engine_batch_clear(storage->batch);
 }

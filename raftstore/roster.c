@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ struct introduction {
     uint64_t store_id; /* 0: free */
     uint64_t data_id;
     char address[STORE_ADDRESS_MAX + 1];
+    bool advertised;
 };
 
 struct roster {
@@ -103,6 +105,7 @@ int roster_admit(struct roster *roster, const struct transport_identity *from, s
             introduction = &roster->introductions[roster->next++ % STORE_MEMBERS_MAX];
         introduction->store_id = from->store_id;
         introduction->data_id = from->data_id;
+        introduction->advertised = from->advertised;
         memcpy(introduction->address, from->address, sizeof(introduction->address));
     }
     pthread_mutex_unlock(&roster->lock);
@@ -117,6 +120,8 @@ bool roster_introduced(struct roster *roster, uint64_t store_id, uint64_t *ret_d
     if (introduction != NULL) {
         *ret_data_id = introduction->data_id;
         memcpy(ret_address, introduction->address, sizeof(introduction->address));
+        if (!introduction->advertised)
+            ret_address[0] = '\0';
     }
     pthread_mutex_unlock(&roster->lock);
     return introduction != NULL;
@@ -130,7 +135,7 @@ bool roster_address(struct roster *roster, uint64_t store_id, char *ret_address)
     const char *address = member != NULL         ? member->address
                           : introduction != NULL ? introduction->address
                                                  : "";
-    strcpy(ret_address, address);
+    snprintf(ret_address, STORE_ADDRESS_MAX + 1, "%s", address);
     pthread_mutex_unlock(&roster->lock);
     return ret_address[0] != '\0';
 }

@@ -31,7 +31,7 @@ void roster_set(struct roster *roster, const struct membership *membership,
 int roster_admit(struct roster *roster, const struct transport_identity *from, struct err *e);
 
 /* What the store said last; false when it has not been here. `ret_address` has
- * STORE_ADDRESS_MAX + 1 bytes. */
+ * STORE_ADDRESS_MAX + 1 bytes: where it says it should be reached, "" when it does not. */
 bool roster_introduced(struct roster *roster, uint64_t store_id, uint64_t *ret_data_id,
                        char *ret_address);
 

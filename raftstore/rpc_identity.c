@@ -36,6 +36,7 @@ void rpc_identity_init(struct rpc_identity *identity, const struct transport_ide
         item_number(TRANSPORT_METADATA_TO, to_store),
         item_number(TRANSPORT_METADATA_DATA, from->data_id),
         item(TRANSPORT_METADATA_ADDRESS, from->address),
+        item(TRANSPORT_METADATA_ADVERTISED, from->advertised ? "1" : "0"),
     }};
 }
 
@@ -123,6 +124,10 @@ static int read_directory(const grpc_metadata_array *metadata, struct transport_
                        "store %" PRIu64 " does not say where it is reached (metadata %s): it runs "
                        "another version of keelfs",
                        from->store_id, TRANSPORT_METADATA_ADDRESS);
+    char advertised[NUMBER_TEXT_MAX];
+    from->advertised =
+        find_text(metadata, TRANSPORT_METADATA_ADVERTISED, advertised, sizeof(advertised)) &&
+        strcmp(advertised, "1") == 0;
     int rc = member_check_address(from->address, e);
     return rc != 0 ? err_wrap(e, rc, "store %" PRIu64, from->store_id) : 0;
 }

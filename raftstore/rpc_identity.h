@@ -15,7 +15,7 @@ struct rpc_server;
 
 /* ---- of the caller ---- */
 
-#define RPC_IDENTITY_ITEMS 5
+#define RPC_IDENTITY_ITEMS 6
 /* To be sent as initial metadata, then released. */
 struct rpc_identity {
     grpc_metadata items[RPC_IDENTITY_ITEMS];

@@ -50,6 +50,7 @@ static void status_serve(struct rpc_call *call)
     response.first_index = status.first_index;
     response.last_index = status.last_index;
     response.revision = status.revision;
+    response.no_space = status.no_space;
     response.n_members = status.member_count;
     response.members = list;
     response.version = service_text(KEELFS_VERSION);

@@ -47,7 +47,8 @@ struct store {
     char *data_dir;
     struct store_ident ident;
     char listen[STORE_ADDRESS_MAX + 1];
-    char address[STORE_ADDRESS_MAX + 1]; /* where others reach this one */
+    char address[STORE_ADDRESS_MAX + 1]; /* where others reach this one: */
+    bool advertised;                     /* its operator says so */
     store_observer_fn *observer;
     void *observer_ctx;
     store_gone_fn *gone;
@@ -137,6 +138,7 @@ static int store_set_addresses(struct store *store, const struct store_config *c
     const char *address = config->advertise != NULL ? config->advertise : self->address;
     const char *listen = config->listen != NULL ? config->listen : address;
     snprintf(store->address, sizeof(store->address), "%s", address);
+    store->advertised = config->advertise != NULL;
     snprintf(store->listen, sizeof(store->listen), "%s", listen);
     int rc = member_check_address(store->address, e);
     return rc != 0 ? rc : member_check_address(store->listen, e);
@@ -455,6 +457,7 @@ static struct transport_identity store_identity(const struct store *store)
         .cluster_id = store->ident.cluster_id,
         .store_id = store->ident.store_id,
         .data_id = store->ident.data_id,
+        .advertised = store->advertised,
     };
     snprintf(identity.address, sizeof(identity.address), "%s", store->address);
     return identity;

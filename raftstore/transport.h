@@ -25,6 +25,9 @@
 #define TRANSPORT_METADATA_TO      "keelfs-to-store-id" /* whom it means to reach */
 #define TRANSPORT_METADATA_DATA    "keelfs-data-id"     /* the sender's data directory */
 #define TRANSPORT_METADATA_ADDRESS "keelfs-address"     /* where the sender is reached */
+/* "1": its operator says so, and the record is to be changed; else it is what the
+ * sender has on record itself, which can be old. */
+#define TRANSPORT_METADATA_ADVERTISED "keelfs-advertised"
 /* In the trailing metadata of a refusal: a KE_* code. */
 #define TRANSPORT_METADATA_CODE "keelfs-code"
 
@@ -34,6 +37,7 @@ struct transport_identity {
     uint64_t store_id;
     uint64_t data_id;
     char address[STORE_ADDRESS_MAX + 1];
+    bool advertised; /* the address is to be put on record */
 };
 
 struct transport;

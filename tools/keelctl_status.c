@@ -52,6 +52,8 @@ static void print_text(const Keelfspb__StatusResponse *status)
     printf("applied   %" PRIu64 "\n", status->applied_index);
     printf("log       %" PRIu64 " to %" PRIu64 "\n", status->first_index, status->last_index);
     printf("revision  %" PRIu64 "\n\n", status->revision);
+    if (status->no_space)
+        printf("Disks are nearly full: only what frees space is accepted.\n\n");
     print_members(status);
 }
 
@@ -97,6 +99,7 @@ static int print_json(const Keelfspb__StatusResponse *status)
     keelctl_json_add_number(object, "first_index", status->first_index);
     keelctl_json_add_number(object, "last_index", status->last_index);
     keelctl_json_add_number(object, "revision", status->revision);
+    cJSON_AddBoolToObject(object, "no_space", status->no_space);
     cJSON *members = cJSON_AddArrayToObject(object, "members");
     for (size_t i = 0; i < status->n_members; i++)
         add_member(members, status, status->members[i]);

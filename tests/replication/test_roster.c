@@ -41,6 +41,7 @@ static int admit(uint64_t store_id, uint64_t data_id, struct err *e)
 {
     struct transport_identity from = {.store_id = store_id, .data_id = data_id};
     snprintf(from.address, sizeof(from.address), "said:%d", (int)store_id);
+    from.advertised = store_id != 4;
     return roster_admit(roster, &from, e);
 }
 
@@ -74,6 +75,9 @@ Test(roster, what_a_store_says_of_itself_is_kept)
     cr_assert(roster_introduced(roster, 3, &data_id, address));
     cr_assert_eq(data_id, 5);
     cr_assert_str_eq(address, "said:3");
+    cr_assert_eq(admit(4, 6, NULL), 0);
+    cr_assert(roster_introduced(roster, 4, &data_id, address));
+    cr_assert_str_eq(address, "", "it does not say that it should be on record");
 }
 
 Test(roster, the_recorded_address_of_a_member_counts_more_than_what_it_says)
