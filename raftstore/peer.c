@@ -18,6 +18,12 @@
 /* Election timeouts without a sign of a command before it is sent again. */
 #define PEER_RESEND_ELECTIONS 2
 
+/* Election timeouts that a removed node stays for. Those who stay may not have heard
+ * that the removal is committed and may need this node, who has, to elect a leader: it
+ * answers their campaigns with its commit index. It goes at once when one of them
+ * refuses it, and so knows. */
+#define PEER_FAREWELL_ELECTIONS 5
+
 void peer_check(const struct peer *peer, int rc, const char *what)
 {
     if (rc == RAFT_E_NO_MEMORY || rc == RAFT_E_STORAGE || rc == RAFT_E_CORRUPT)
@@ -349,6 +355,16 @@ static void peer_step_responses(struct peer *peer, const struct raft_message *me
         peer_check(peer, raft_node_step(peer->node, &message->responses[i]), "apply response");
 }
 
+static void peer_leave_when_removed(struct peer *peer)
+{
+    if (peer->removed_at == 0 || peer->leave_tick != 0 ||
+        apply_index(peer->config.apply) < peer->removed_at)
+        return;
+    if (peer->gone == 0)
+        peer->gone = KE_REMOVED;
+    peer->leave_tick = peer->tick + PEER_FAREWELL_ELECTIONS * peer->config.election_ticks;
+}
+
 void peer_applied(struct peer *peer, const struct apply_report *report)
 {
     for (size_t i = 0; i < report->seq_count; i++)
@@ -362,16 +378,16 @@ void peer_applied(struct peer *peer, const struct apply_report *report)
         peer_step_responses(peer, report->message);
     if (report->installed)
         peer_installed(peer);
-    if (peer->removed_at != 0 && apply_index(peer->config.apply) >= peer->removed_at)
-        peer_refused(peer, KE_REMOVED);
+    peer_leave_when_removed(peer);
     peer->proposals_held = false;
 }
 
 void peer_refused(struct peer *peer, int code)
 {
-    if (peer->gone != 0)
+    if (peer->gone_told)
         return;
     peer->gone = code;
+    peer->gone_told = true;
     peer->config.store->gone(peer->config.store_ctx, code);
 }
 
@@ -387,6 +403,8 @@ void peer_tick(struct peer *peer)
     reads_tick(&peer->reads, peer->tick, election);
     peer->proposals_held = false;
     peer->reads_held = false;
+    if (peer->leave_tick != 0 && peer->tick >= peer->leave_tick)
+        peer_refused(peer, KE_REMOVED);
     peer_members_tick(peer);
     peer_snapshots_tick(peer);
     peer_upkeep_tick(peer);

@@ -11,7 +11,10 @@
 static void peer_members_take_effect(struct peer *peer)
 {
     const struct store_member *self = membership_find(&peer->membership, peer->peer_id);
-    peer->admitted = self != NULL && self->data_id == peer->config.identity.data_id;
+    /* Who was removed is who it was: its votes still count for those who have not
+     * heard of it. */
+    if (self != NULL)
+        peer->admitted = self->data_id == peer->config.identity.data_id;
     holdback_set_members(&peer->holdback, &peer->membership.region);
     peer->config.store->members_changed(peer->config.store_ctx, &peer->membership);
 }
@@ -50,14 +53,19 @@ static void peer_members_refuse(struct member_op *op, const struct err *e)
     op_finish(&op->op, &result);
 }
 
+static void peer_name_leader(const struct peer *peer, struct member_op *op)
+{
+    const struct store_member *leader = membership_find(&peer->membership, peer->leader);
+    snprintf(op->leader_address, sizeof(op->leader_address), "%s",
+             leader != NULL ? leader->address : "");
+}
+
 /* Whether a request can begin now; else it has been refused. */
 static bool peer_members_may_begin(struct peer *peer, struct member_op *op)
 {
     struct err e;
     if (!peer_is_leader(peer)) {
-        const struct store_member *leader = membership_find(&peer->membership, peer->leader);
-        snprintf(op->leader_address, sizeof(op->leader_address), "%s",
-                 leader != NULL ? leader->address : "");
+        peer_name_leader(peer, op);
         err_set(&e, KE_NOT_LEADER, "%s", ke_text(KE_NOT_LEADER));
     } else if (peer->request.op != NULL) {
         err_set(&e, KE_BUSY, "another request to change members is under way");
@@ -109,10 +117,45 @@ static bool peer_members_propose(struct peer *peer, struct raft_conf_change *cha
     return rc == 0;
 }
 
+static uint64_t peer_furthest_voter(struct peer *peer, const struct raft_status *status)
+{
+    uint64_t best = RAFT_NONE, match = 0;
+    for (uint32_t i = 0; i < status->peer_count; i++) {
+        const struct raft_peer_status *progress = &status->peers[i];
+        if (progress->id == peer->peer_id || progress->learner || !progress->recent_active)
+            continue;
+        if (best == RAFT_NONE || progress->match > match) {
+            best = progress->id;
+            match = progress->match;
+        }
+    }
+    return best;
+}
+
+/* A leader does not remove itself: those who stay might not hear that it is committed, and
+ * nobody would be left to repeat it. It gives the leadership away first. */
+static bool peer_hands_over(struct peer *peer, uint64_t removed)
+{
+    if (removed != peer->peer_id || membership_voter_count(&peer->membership) == 1)
+        return false;
+    struct raft_status status;
+    peer_check(peer, raft_node_status(peer->node, &status), "status");
+    uint64_t target = peer_furthest_voter(peer, &status);
+    if (target != RAFT_NONE && status.transferee == RAFT_NONE)
+        peer_check(peer, raft_node_transfer_leader(peer->node, target), "transfer");
+    return true;
+}
+
+static bool peer_request_hands_over(struct peer *peer, const struct member_op *op)
+{
+    const struct store_member *member = membership_find_name(&peer->membership, op->name);
+    return op->kind == MEMBER_REMOVE && member != NULL && peer_hands_over(peer, member->id);
+}
+
 static void peer_request_try(struct peer *peer)
 {
     struct peer_request *request = &peer->request;
-    if (!peer_may_change(peer))
+    if (!peer_may_change(peer) || peer_request_hands_over(peer, request->op))
         return;
     struct raft_conf_change change;
     struct err e;
@@ -266,6 +309,8 @@ static void peer_members_promote(struct peer *peer)
             progress == NULL || progress->state != RAFT_PROGRESS_REPLICATE ||
             peer->caught_up_commit == 0 || progress->match < peer->caught_up_commit)
             continue;
+        if (peer_hands_over(peer, member->replaces))
+            break;
         struct raft_conf_change change;
         log_info("member %s has caught up and becomes a voter", member->name);
         membership_plan_promotion(&peer->membership, member->id, peer->next_request_id++, &change);
@@ -298,21 +343,6 @@ void peer_members_tick(struct peer *peer)
 }
 
 /* --- the leadership --- */
-
-static uint64_t peer_furthest_voter(struct peer *peer, const struct raft_status *status)
-{
-    uint64_t best = RAFT_NONE, match = 0;
-    for (uint32_t i = 0; i < status->peer_count; i++) {
-        const struct raft_peer_status *progress = &status->peers[i];
-        if (progress->id == peer->peer_id || progress->learner || !progress->recent_active)
-            continue;
-        if (best == RAFT_NONE || progress->match > match) {
-            best = progress->id;
-            match = progress->match;
-        }
-    }
-    return best;
-}
 
 static uint64_t peer_transfer_target(struct peer *peer, const struct member_op *op, struct err *e)
 {
@@ -366,6 +396,11 @@ void peer_members_leader_changed(struct peer *peer)
         peer_set_change_barrier(peer);
     if (request->op == NULL || peer->leader == RAFT_NONE)
         return;
+    if (request->state == REQUEST_WAITING) {
+        peer_name_leader(peer, request->op);
+        peer_request_end(peer, KE_NOT_LEADER, ke_text(KE_NOT_LEADER));
+        return;
+    }
     if (request->state != REQUEST_TRANSFER) {
         peer_request_end(peer, KE_TIMEOUT,
                          "the leader has changed; see `keelctl member list` for what was done");

@@ -58,7 +58,9 @@ struct peer {
     /* Membership. */
     bool admitted;       /* the cluster has this data directory on record */
     uint64_t removed_at; /* the entry that removed this node; 0: none */
-    int gone;            /* KE_REMOVED or KE_WIPED once that was said */
+    uint64_t leave_tick; /* it is applied: when this node goes at the latest; 0: not yet */
+    int gone;            /* KE_REMOVED or KE_WIPED: serves no longer */
+    bool gone_told;      /* the store has been told so */
     struct peer_request request;
     uint64_t next_request_id;
     uint64_t change_barrier;   /* as the leader: no change before this is applied */

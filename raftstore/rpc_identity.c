@@ -137,7 +137,7 @@ int rpc_identity_check(const struct rpc_server *server, const grpc_metadata_arra
 {
     const struct rpc_server_config *config = &server->config;
     struct transport_identity from = {0};
-    uint64_t to;
+    uint64_t to = 0;
     int rc = read_ids(metadata, &from, &to, e);
     if (rc != 0)
         return rc;

@@ -302,8 +302,8 @@ static int verify_size(const char *path, uint64_t size, struct err *e)
 
 static int verify_content(const char *path, const struct snapshot_file *expected, struct err *e)
 {
-    uint64_t size;
-    uint32_t checksum;
+    uint64_t size = 0;
+    uint32_t checksum = 0;
     int code = snap_files_checksum(path, &size, &checksum, e);
 
     if (code != 0) {
