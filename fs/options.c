@@ -261,7 +261,7 @@ static const struct setting settings[] = {
      "follow the number (default: 256M)"},
     {"snapshot-rate", "BYTES", set_snapshot_rate,
      "a second, for the data sent to a node that is too far\n"
-     "behind for the log, and received (default: 256M)"},
+     "behind for the log (default: 512M)"},
     {"log-level", "LEVEL", set_log_level, "debug, info, warn or error (default: info)"},
     {"log-file", "FILE", set_log_file,
      "append the log to FILE (default: syslog, and with -f\n"

@@ -255,6 +255,17 @@ static bool peer_is_for_me(const struct peer *peer, const struct wire_envelope *
            !membership_has_removed(&peer->membership, envelope->from_store);
 }
 
+/* A leader tells nobody to commit what he has not acknowledged. One with an emptied
+ * data directory does not know that it has: the others refuse it, and say so. */
+static bool peer_has_forgotten(const struct peer *peer, const struct raft_message *message)
+{
+    struct raft_status status;
+    if (peer->admitted)
+        return false;
+    peer_check(peer, raft_node_status(peer->node, &status), "status");
+    return message->commit > status.last_index;
+}
+
 /* What this peer's state of admission or of its disk forbids. */
 static bool peer_declines(const struct peer *peer, const struct wire_envelope *envelope,
                           const struct raft_message *message)
@@ -265,6 +276,8 @@ static bool peer_declines(const struct peer *peer, const struct wire_envelope *e
         /* A new data directory may be one whose predecessor has voted already. It
          * votes only where all are new, until the cluster has it on record. */
         return !peer->admitted && (envelope->flags & WIRE_FLAG_ADMITTED) != 0;
+    case RAFT_MESSAGE_HEARTBEAT:
+        return peer_has_forgotten(peer, message);
     case RAFT_MESSAGE_TIMEOUT_NOW:
         return !peer->admitted;
     case RAFT_MESSAGE_APPEND:

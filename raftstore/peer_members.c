@@ -152,6 +152,32 @@ static bool peer_request_hands_over(struct peer *peer, const struct member_op *o
     return op->kind == MEMBER_REMOVE && member != NULL && peer_hands_over(peer, member->id);
 }
 
+/* Whether a majority of the voters that the change leads to can be heard. Without one
+ * nothing could be committed any more, not even the way back. */
+static bool peer_keeps_majority(struct peer *peer, const struct raft_conf_change *change)
+{
+    struct membership next = peer->membership;
+    size_t voters = 0, heard = 0;
+    if (!membership_follow(&next, change))
+        return true; /* it is turned down anyway */
+    for (size_t i = 0; i < next.region.peer_count; i++) {
+        const struct region_peer *member = &next.region.peers[i];
+        if ((member->role & MEMBER_VOTER) == 0)
+            continue;
+        voters++;
+        heard += member->peer_id == peer->peer_id || peer_is_live(peer, member->store_id);
+    }
+    return heard > voters / 2;
+}
+
+static void peer_request_refuse(struct peer *peer, struct raft_conf_change *change)
+{
+    free((void *)change->context);
+    peer_request_end(peer, KE_INVALID,
+                     "no majority of the voters that there would be can be reached: nothing could "
+                     "be changed any more");
+}
+
 static void peer_request_try(struct peer *peer)
 {
     struct peer_request *request = &peer->request;
@@ -166,6 +192,8 @@ static void peer_request_try(struct peer *peer)
         peer_request_end(peer, rc, e.text);
     else if (change.change_count == 0)
         peer_request_end(peer, 0, "nothing to do");
+    else if (!peer_keeps_majority(peer, &change))
+        peer_request_refuse(peer, &change);
     else if (peer_members_propose(peer, &change))
         request->state = REQUEST_PROPOSED;
 }
@@ -268,6 +296,14 @@ static bool peer_members_corrects(struct peer *peer, struct store_member *member
     return differs;
 }
 
+static bool peer_members_propose_rows(struct peer *peer, const struct store_member *rows,
+                                      size_t count)
+{
+    struct raft_conf_change change;
+    membership_plan_update(rows, count, peer->next_request_id++, &change);
+    return peer_members_propose(peer, &change);
+}
+
 /* Puts on record what members say of themselves. */
 static bool peer_members_update(struct peer *peer)
 {
@@ -280,9 +316,14 @@ static bool peer_members_update(struct peer *peer)
     }
     if (count == 0)
         return false;
-    struct raft_conf_change change;
-    membership_plan_update(corrected, count, peer->next_request_id++, &change);
-    return peer_members_propose(peer, &change);
+    if (peer_members_propose_rows(peer, corrected, count))
+        return true;
+    /* One that cannot be, an address that is another's, must not hold up the others. */
+    for (size_t i = 0; i < count; i++) {
+        if (peer_members_propose_rows(peer, &corrected[i], 1))
+            return true;
+    }
+    return false;
 }
 
 static const struct raft_peer_status *peer_find_progress(const struct raft_status *status,

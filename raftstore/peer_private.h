@@ -112,6 +112,8 @@ void peer_snapshots_tick(struct peer *peer);
 /* --- peer_upkeep.c --- */
 
 void peer_upkeep_tick(struct peer *peer);
+/* Heard of within an election timeout. */
+bool peer_is_live(struct peer *peer, uint64_t store_id);
 /* Flags for what goes out. */
 uint32_t peer_upkeep_flags(const struct peer *peer);
 

@@ -13,7 +13,7 @@
 
 /* --- the log --- */
 
-static bool peer_is_live(struct peer *peer, uint64_t store_id)
+bool peer_is_live(struct peer *peer, uint64_t store_id)
 {
     const struct peer_contact *contact = peer_find_contact(peer, store_id);
     return contact != NULL && peer->tick - contact->tick <= peer->config.election_ticks;

@@ -65,7 +65,7 @@ struct store_config {
 
 #define STORE_LOG_GC_COUNT  128000u
 #define STORE_LOG_GC_BYTES  (256u << 20)
-#define STORE_SNAPSHOT_RATE (256u << 20)
+#define STORE_SNAPSHOT_RATE (512u << 20)
 
 /* What one applied command changed, for whoever caches the namespace. */
 struct change {
