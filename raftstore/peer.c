@@ -125,6 +125,7 @@ void peer_free(struct peer *peer)
     if (peer == NULL)
         return;
     peer_members_release(peer);
+    peer_upkeep_release(peer);
     peer_drop_arrived(peer);
     if (peer->installing)
         raft_message_release(&peer->install_append);

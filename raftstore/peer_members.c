@@ -170,12 +170,19 @@ static bool peer_keeps_majority(struct peer *peer, const struct raft_conf_change
     return heard > voters / 2;
 }
 
+/* Only what takes a majority away is held back by this: joining is safe at any time. */
+static bool peer_request_is_safe(struct peer *peer, const struct raft_conf_change *change)
+{
+    enum member_change_kind kind = peer->request.op->kind;
+    return (kind != MEMBER_REMOVE && kind != MEMBER_PROMOTE) || peer_keeps_majority(peer, change);
+}
+
 static void peer_request_refuse(struct peer *peer, struct raft_conf_change *change)
 {
     free((void *)change->context);
-    peer_request_end(peer, KE_INVALID,
-                     "no majority of the voters that there would be can be reached: nothing could "
-                     "be changed any more");
+    peer_request_end(peer, KE_BUSY,
+                     "of the voters that there would be no majority answers now, and without one "
+                     "nothing could be changed any more: try again when more of them are up");
 }
 
 static void peer_request_try(struct peer *peer)
@@ -192,7 +199,7 @@ static void peer_request_try(struct peer *peer)
         peer_request_end(peer, rc, e.text);
     else if (change.change_count == 0)
         peer_request_end(peer, 0, "nothing to do");
-    else if (!peer_keeps_majority(peer, &change))
+    else if (!peer_request_is_safe(peer, &change))
         peer_request_refuse(peer, &change);
     else if (peer_members_propose(peer, &change))
         request->state = REQUEST_PROPOSED;

@@ -75,9 +75,9 @@ struct peer {
 
     /* Upkeep. */
     enum disk_room room;
-    bool no_space;          /* what the leader says, or is */
-    uint64_t compact_index; /* of the last CompactLog proposed, */
-    uint64_t compact_tick;  /* and when */
+    bool no_space;         /* what the leader says, or is */
+    struct op *compact_op; /* of the last CompactLog proposed, or NULL */
+    uint64_t compact_tick; /* when it was */
 };
 
 /* The core fails only where this process cannot go on. */
@@ -112,6 +112,7 @@ void peer_snapshots_tick(struct peer *peer);
 /* --- peer_upkeep.c --- */
 
 void peer_upkeep_tick(struct peer *peer);
+void peer_upkeep_release(struct peer *peer);
 /* Heard of within an election timeout. */
 bool peer_is_live(struct peer *peer, uint64_t store_id);
 /* Flags for what goes out. */

@@ -8,7 +8,7 @@
  * in a second. */
 #define UPKEEP_TICKS 4
 
-/* A CompactLog of which nothing was seen is proposed again after so many. */
+/* A CompactLog of which nothing was seen is given up after so many. */
 #define COMPACT_PATIENCE_TICKS 100
 
 /* --- the log --- */
@@ -26,7 +26,10 @@ static uint64_t peer_needed_index(struct peer *peer, const struct raft_status *s
     uint64_t needed = UINT64_MAX;
     for (uint32_t i = 0; i < status->peer_count; i++) {
         const struct raft_peer_status *progress = &status->peers[i];
-        if (progress->id == peer->peer_id || !peer_is_live(peer, progress->id))
+        /* While it puts a snapshot in place a member is silent. */
+        bool is_live =
+            progress->state == RAFT_PROGRESS_SNAPSHOT || peer_is_live(peer, progress->id);
+        if (progress->id == peer->peer_id || !is_live)
             continue;
         uint64_t has = progress->match > progress->pending_snapshot ? progress->match
                                                                     : progress->pending_snapshot;
@@ -56,18 +59,33 @@ static void peer_propose_compaction(struct peer *peer, uint64_t index)
     uint64_t seq;
     if (proposals_add(peer->proposals, op, &cmd, &seq)) {
         apply_expect(peer->config.apply, seq, op);
-        peer->compact_index = index;
         peer->compact_tick = peer->tick;
+        op_ref(op);
+        peer->compact_op = op;
     }
     command_free(cmd);
     op_unref(op);
 }
 
+/* Without a majority it would stay among the proposals, and they have a window. */
+static void peer_give_up_compaction(struct peer *peer)
+{
+    if (peer->compact_op == NULL)
+        return;
+    (void)op_cancel(peer->compact_op);
+    op_unref(peer->compact_op);
+    peer->compact_op = NULL;
+}
+
+void peer_upkeep_release(struct peer *peer)
+{
+    peer_give_up_compaction(peer);
+}
+
 /* The one proposed last may be on its way still. */
 static bool peer_awaits_compaction(const struct peer *peer)
 {
-    return peer->compact_index > peer_storage_truncated_index(peer->config.storage) &&
-           peer->tick - peer->compact_tick < COMPACT_PATIENCE_TICKS;
+    return peer->compact_op != NULL && !op_is_claimed(peer->compact_op);
 }
 
 static void peer_compact_log(struct peer *peer)
@@ -142,6 +160,8 @@ void peer_upkeep_tick(struct peer *peer)
         return;
     if (peer->room != DISK_ROOM)
         peer->config.store->disk_is_low(peer->config.store_ctx);
+    if (!peer_awaits_compaction(peer) || peer->tick - peer->compact_tick >= COMPACT_PATIENCE_TICKS)
+        peer_give_up_compaction(peer);
     if (peer_is_leader(peer))
         peer_compact_log(peer);
 }
