@@ -37,8 +37,10 @@ static const char *member_state(const struct store_status *status,
         return "this node";
     if (status->leader_id != status->store_id)
         return "state known to the leader";
+    if (member->member.data_id == 0 && member->match_index == 0)
+        return "not started yet";
     if (!member->active)
-        return member->member.data_id == 0 ? "not started yet" : "not heard of";
+        return "not heard of";
     return strcmp(member->progress, "snapshot") == 0 ? "gets a snapshot" : "active";
 }
 

@@ -102,8 +102,8 @@ enum raft_read_mode {
 struct raft_config {
     uint64_t id; // of this node; not 0, not a worker's
 
-    // A follower that hears nothing for a random time of [election_ticks,
-    // 2*election_ticks) campaigns; a leader sends a heartbeat every
+    // A follower that hears nothing for a random time of more than election_ticks and
+    // less than 2*election_ticks campaigns; a leader sends a heartbeat every
     // heartbeat_ticks. 0 < heartbeat_ticks < election_ticks.
     int election_ticks;
     int heartbeat_ticks;

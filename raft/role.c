@@ -16,9 +16,12 @@ static void reset(struct raft *r, uint64_t term)
     r->transferee = RAFT_NONE;
     r->election_elapsed = 0;
     r->heartbeat_elapsed = 0;
+    // One tick more than the lease at least: members tick at different moments,
+    // and one that campaigns the moment its own lease ends is refused by another
+    // whose lease has a part of a tick to go.
     r->randomized_timeout =
-        r->config.election_ticks +
-        (int)raft_random_below(&r->random_state, (uint64_t)r->config.election_ticks);
+        r->config.election_ticks + 1 +
+        (int)raft_random_below(&r->random_state, (uint64_t)r->config.election_ticks - 1);
     r->pending_conf_index = 0;
     r->uncommitted_bytes = 0;
     r->commit_limit = RAFT_NO_LIMIT;

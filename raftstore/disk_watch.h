@@ -17,7 +17,7 @@ enum disk_room { DISK_ROOM, DISK_LOW, DISK_FULL };
 
 /* The upper mark: a twentieth of the file system, within these. The lower is half of
  * it. */
-#define DISK_RESERVE_MIN (64ull << 20)
+#define DISK_RESERVE_MIN (128ull << 20)
 #define DISK_RESERVE_MAX (1ull << 30)
 
 struct disk_watch {

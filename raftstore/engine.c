@@ -27,6 +27,7 @@ struct engine_batch {
 };
 
 struct engine_iterator {
+    const struct engine *engine;
     rocksdb_iterator_t *rocks;
     rocksdb_readoptions_t *read_options;
     struct bytes to;
@@ -316,6 +317,20 @@ rocksdb_column_family_handle_t *engine_handle(const struct engine *engine, enum 
 
 /* --- reads --- */
 
+/* The code for a failed read that may be tried again. */
+static int take_read_error(const struct engine *engine, char **error)
+{
+    struct err e;
+    int code = engine_take_error(error, &e);
+
+    if (code == KE_CORRUPT) {
+        log_fatal("data directory %s is damaged: %s; stopping, since what else is wrong with it "
+                  "is unknown",
+                  engine->dir, e.text);
+    }
+    return code;
+}
+
 static const char *chars(struct bytes bytes)
 {
     return (const char *)bytes.data;
@@ -333,7 +348,7 @@ int engine_get(struct engine *engine, const struct engine_snapshot *snapshot, en
     size_t size;
 
     if (error != NULL) {
-        return engine_take_error(&error, NULL);
+        return take_read_error(engine, &error);
     }
     if (pinned == NULL) {
         return KE_NOT_FOUND;
@@ -489,7 +504,7 @@ int engine_batch_get(struct engine_batch *batch, struct engine *engine, enum eng
         batch->indexed, engine->db, engine->read_options, engine_handle(engine, cf), chars(key),
         key.size, &size, &error);
     if (error != NULL) {
-        return engine_take_error(&error, NULL);
+        return take_read_error(engine, &error);
     }
     if (value == NULL) {
         return KE_NOT_FOUND;
@@ -534,6 +549,7 @@ struct engine_iterator *engine_iterator_new(struct engine *engine,
     struct engine_iterator *it = mem_alloc(sizeof *it);
 
     assert(batch == NULL || batch->indexed != NULL);
+    it->engine = engine;
     it->to = to;
     it->read_options = rocksdb_readoptions_create();
     if (snapshot != NULL) {
@@ -602,7 +618,7 @@ int engine_iterator_status(const struct engine_iterator *it)
     char *error = NULL;
 
     rocksdb_iter_get_error(it->rocks, &error);
-    return error != NULL ? engine_take_error(&error, NULL) : 0;
+    return error != NULL ? take_read_error(it->engine, &error) : 0;
 }
 
 void engine_iterator_free(struct engine_iterator *it)
@@ -678,6 +694,24 @@ int engine_flush(struct engine *engine, struct err *e)
         return err_wrap(e, code, "cannot flush %s", engine->dir);
     }
     return 0;
+}
+
+void engine_reclaim(struct engine *engine)
+{
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    char *error = NULL;
+
+    rocksdb_flushoptions_set_wait(options, 0);
+    for (size_t i = 0; i < engine->cf_count && error == NULL; i++) {
+        rocksdb_flush_cf(engine->db, options, engine->cfs[i], &error);
+        if (error == NULL) {
+            rocksdb_suggest_compact_range_cf(engine->db, engine->cfs[i], NULL, 0, NULL, 0, &error);
+        }
+    }
+    rocksdb_flushoptions_destroy(options);
+    if (error != NULL) {
+        stop_after_failed_write(engine, &error);
+    }
 }
 
 uint64_t engine_property(struct engine *engine, enum engine_cf cf, const char *name)

@@ -3,7 +3,8 @@
  * A node has two instances. `raft` holds the log and RaftLocalState: written
  * with fsync. `kv` holds the data and RaftApplyState: written without; the log
  * is replayed after a crash. A failed write ends the process (log_fatal): after
- * a failed fsync nothing can be known about the disk.
+ * a failed fsync nothing can be known about the disk. So does a read that meets a
+ * wrong checksum: who has one damaged block may have others, and must not vote.
  *
  * An engine may be used by any thread; a batch and an iterator by one at a time.
  */
@@ -41,8 +42,7 @@ struct bytes {
 int engine_open(const char *dir, enum engine_kind kind, struct engine **ret_engine, struct err *e);
 void engine_close(struct engine *engine);
 
-/* `*ret_value` is malloc'ed. KE_NOT_FOUND; damage and read errors are KE_CORRUPT
- * or KE_IO. `snapshot` may be NULL: latest. */
+/* `*ret_value` is malloc'ed. KE_NOT_FOUND, KE_IO. `snapshot` may be NULL: latest. */
 int engine_get(struct engine *engine, const struct engine_snapshot *snapshot, enum engine_cf cf,
                struct bytes key, uint8_t **ret_value, size_t *ret_size);
 
@@ -96,6 +96,11 @@ void engine_sync(struct engine *engine);
  * that a range deletion covers already and that no snapshot needs. */
 void engine_drop_files(struct engine *engine, enum engine_cf cf, struct bytes from,
                        struct bytes to);
+
+/* Has RocksDB begin to give back the space of what was deleted, which it would do only
+ * after many more writes. Returns at once; a call takes deletions one level further
+ * down, so it wants to be repeated, a few seconds apart. */
+void engine_reclaim(struct engine *engine);
 
 /* --- tables: sorted files of rows that can be put into an engine at once --- */
 

@@ -3,12 +3,16 @@
 #include "raftstore/failpoint.h"
 #include "raftstore/keys.h"
 #include "raftstore/memory.h"
+#include "raftstore/op.h"
 #include "raftstore/thread.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+/* Between two times; a time before has begun to show by then. */
+#define RECLAIM_PAUSE_NS 2000000000u
 
 struct log_gc {
     struct engine *raft;
@@ -20,6 +24,8 @@ struct log_gc {
     pthread_cond_t done_moved;
     uint64_t wanted; /* entries up to here are to go; all tasks that wait, in one */
     uint64_t done;   /* they have gone up to here */
+    bool reclaim;
+    uint64_t reclaim_next_ns; /* on clock_ns(); not before */
     bool stopping;
 };
 
@@ -48,14 +54,20 @@ static void *log_gc_run(void *arg)
     pthread_mutex_lock(&gc->lock);
     while (!gc->stopping) {
         uint64_t index = gc->wanted;
-        if (index == gc->done) {
+        bool reclaim = gc->reclaim;
+        if (index == gc->done && !reclaim) {
             pthread_cond_wait(&gc->wanted_moved, &gc->lock);
             continue;
         }
         pthread_mutex_unlock(&gc->lock);
-        log_gc_delete_rows(gc, index);
+        if (index != gc->done)
+            log_gc_delete_rows(gc, index);
+        if (reclaim)
+            engine_reclaim(gc->kv);
         pthread_mutex_lock(&gc->lock);
         gc->done = index;
+        if (reclaim)
+            gc->reclaim = false;
         pthread_cond_broadcast(&gc->done_moved);
     }
     pthread_mutex_unlock(&gc->lock);
@@ -101,11 +113,23 @@ void log_gc_delete(struct log_gc *gc, uint64_t index)
     pthread_mutex_unlock(&gc->lock);
 }
 
+void log_gc_reclaim(struct log_gc *gc)
+{
+    pthread_mutex_lock(&gc->lock);
+    uint64_t now = clock_ns();
+    if (!gc->reclaim && now >= gc->reclaim_next_ns) {
+        gc->reclaim = true;
+        gc->reclaim_next_ns = now + RECLAIM_PAUSE_NS;
+        pthread_cond_signal(&gc->wanted_moved);
+    }
+    pthread_mutex_unlock(&gc->lock);
+}
+
 void log_gc_wait(struct log_gc *gc)
 {
     pthread_mutex_lock(&gc->lock);
     uint64_t wanted = gc->wanted;
-    while (gc->done < wanted)
+    while (gc->done < wanted || gc->reclaim)
         pthread_cond_wait(&gc->done_moved, &gc->lock);
     pthread_mutex_unlock(&gc->lock);
 }

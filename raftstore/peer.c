@@ -319,11 +319,6 @@ void peer_unreachable(struct peer *peer, uint64_t store_id)
     raft_node_report_unreachable(peer->node, store_id);
 }
 
-void peer_snapshot_sent(struct peer *peer, uint64_t store_id, bool succeeded)
-{
-    raft_node_report_snapshot(peer->node, store_id, succeeded);
-}
-
 void peer_snapshot_built(struct peer *peer, struct raft_snapshot *snapshot, const struct err *why)
 {
     peer_storage_snapshot_built(peer->config.storage, snapshot, why);
@@ -393,6 +388,7 @@ void peer_tick(struct peer *peer)
     peer->proposals_held = false;
     peer->reads_held = false;
     peer_members_tick(peer);
+    peer_snapshots_tick(peer);
     peer_upkeep_tick(peer);
 }
 

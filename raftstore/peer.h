@@ -35,6 +35,8 @@ struct peer_store_ops {
     void (*gone)(void *ctx, int code);
     /* The log is cut here. */
     void (*log_cut)(void *ctx, uint64_t index);
+    /* The disk is nearly full: now and then, while it is. */
+    void (*disk_is_low)(void *ctx);
 };
 
 struct peer_config {

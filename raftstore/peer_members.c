@@ -91,10 +91,14 @@ static void peer_set_change_barrier(struct peer *peer)
     peer->change_barrier = status.last_index;
 }
 
-/* Proposes; the context is freed. False: the core does not take it now. */
+/* Proposes; the context is freed. False: it would be turned down, or the core does not
+ * take it now. */
 static bool peer_members_propose(struct peer *peer, struct raft_conf_change *change)
 {
-    int rc = raft_node_propose_conf_change(peer->node, change);
+    struct member_change what;
+    int rc = RAFT_E_PROPOSAL_DROPPED;
+    if (membership_admits(&peer->membership, change, &what))
+        rc = raft_node_propose_conf_change(peer->node, change);
     peer_check(peer, rc, "propose a change of members");
     free((void *)change->context);
     change->context = NULL;
@@ -166,8 +170,9 @@ bool peer_members_entry(struct peer *peer, const struct raft_entry *entry)
     bool admitted = membership_admits(&peer->membership, &change, &what);
     if (!admitted) {
         /* The core hears of it all the same: it waits for the entry. */
-        for (uint32_t i = 0; i < change.change_count; i++)
-            change.changes[i].node = RAFT_NONE;
+        change.transition = RAFT_CONF_AUTO;
+        change.change_count = 1;
+        change.changes[0] = (struct raft_conf_change_single){.node = RAFT_NONE};
         what.store_count = 0;
     }
     struct raft_conf_state conf;

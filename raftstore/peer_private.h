@@ -1,6 +1,6 @@
 /* The parts of a peer: peer.c (messages and the ready loop), peer_members.c (who
- * belongs to the cluster), peer_upkeep.c (log GC and room on the disk) and
- * peer_status.c. */
+ * belongs to the cluster), peer_snapshots.c (sending them), peer_upkeep.c (log GC and room on the
+ * disk) and peer_status.c. */
 #ifndef KEELFS_RAFTSTORE_PEER_PRIVATE_H
 #define KEELFS_RAFTSTORE_PEER_PRIVATE_H
 
@@ -14,6 +14,15 @@ struct peer_contact {
     uint64_t store_id; /* 0: none */
     uint64_t tick;
     uint32_t flags; /* WIRE_FLAG_* */
+};
+
+/* A snapshot to a store failed. The core hears so when it may send the next one: a
+ * receiver without room would else get it ten times a second. */
+struct peer_send_failure {
+    uint64_t store_id; /* 0: free */
+    unsigned count;    /* in a row */
+    bool due;          /* the core has not heard of the last one */
+    uint64_t due_tick;
 };
 
 /* One request at a time.
@@ -60,6 +69,7 @@ struct peer {
     struct raft_message install_append;
     bool has_arrived; /* a snapshot's files, which the core may take or not */
     struct snap_id arrived;
+    struct peer_send_failure send_failures[STORE_MEMBERS_MAX];
 
     /* Upkeep. */
     enum disk_room room;
@@ -92,6 +102,10 @@ void peer_members_replace(struct peer *peer, const struct membership *membership
 void peer_members_tick(struct peer *peer);
 void peer_members_leader_changed(struct peer *peer);
 void peer_members_release(struct peer *peer);
+
+/* --- peer_snapshots.c --- */
+
+void peer_snapshots_tick(struct peer *peer);
 
 /* --- peer_upkeep.c --- */
 

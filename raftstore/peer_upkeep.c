@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-/* Ticks between looks at the disk and at the log. */
+/* Ticks between looks at the log. At the disk it is one: a fast one can be filled far
+ * in a second. */
 #define UPKEEP_TICKS 4
 
 /* A CompactLog of which nothing was seen is proposed again after so many. */
@@ -136,9 +137,11 @@ uint32_t peer_upkeep_flags(const struct peer *peer)
 
 void peer_upkeep_tick(struct peer *peer)
 {
+    peer_watch_disk(peer);
     if (peer->tick % UPKEEP_TICKS != 0)
         return;
-    peer_watch_disk(peer);
+    if (peer->room != DISK_ROOM)
+        peer->config.store->disk_is_low(peer->config.store_ctx);
     if (peer_is_leader(peer))
         peer_compact_log(peer);
 }

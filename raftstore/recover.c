@@ -18,10 +18,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The survivor is the only voter at once, so it commits its whole log as soon as it
- * starts. The others stay learners until that log is applied: it holds commands
- * that came through them, and a command counts only while its store is a member. Then
- * they are removed, by entries put at the end of the log, as any member is.
+/* The survivor is the only voter at once, whatever the configuration was, and all of its
+ * log is committed. The others stay learners until that log is applied: it holds
+ * commands that came through them, and a command counts only while its store is a
+ * member. Then they are removed, by entries put at the end of the log, as any member
+ * is.
  *
  * Changes of members that are in the log and not applied yet must not happen: they
  * belong to the old cluster. They become empty entries; whom they would have

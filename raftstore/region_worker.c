@@ -75,15 +75,6 @@ static void end_task(struct region_worker *worker, struct task *task)
     (void)atomic_fetch_sub(&worker->waiting, 1);
 }
 
-/* This node's data cannot be read: what it serves may be wrong, and its vote would
- * keep others from what is right. */
-static void stop_if_damaged(const struct err *e)
-{
-    if (e->code == KE_CORRUPT) {
-        log_fatal("the data of this node is damaged: %s; stopping", e->text);
-    }
-}
-
 /* --- builds --- */
 
 static void report_failed_build(struct region_worker *worker, int code, const char *why)
@@ -118,7 +109,6 @@ static void run_build(struct region_worker *worker, struct task *task)
         worker->built_id = id;
         config->built(config->ctx, snapshot, NULL);
     } else {
-        stop_if_damaged(&e);
         config->built(config->ctx, NULL, &e);
     }
     end_task(worker, task);
@@ -173,7 +163,6 @@ static void run_hash(struct region_worker *worker, struct task *task)
     if (code == 0) {
         remember_hash(worker, task->image.state.applied_index, hash);
     } else {
-        stop_if_damaged(&e);
         log_error("cannot hash the data: %s", e.text);
     }
     end_task(worker, task);

@@ -69,7 +69,8 @@ void region_worker_install(struct region_worker *worker, const struct snapshot_m
                            const struct raft_local_state *local);
 
 /* Goes on with an installation that a crash has cut short; at start, before any
- * thread. KE_CORRUPT when its files are not whole: the region stays Applying. */
+ * thread. KE_CORRUPT when its files are not whole; rows that cannot be read end the
+ * process. The region stays Applying then. */
 int snapshot_resume(struct engine *raft, struct engine *kv, struct snap_files *files,
                     const struct snapshot_meta *meta, struct err *e);
 

@@ -11,6 +11,7 @@ set(REPLICATION_SOURCES
   membership_plan.c
   peer.c
   peer_members.c
+  peer_snapshots.c
   peer_status.c
   peer_storage.c
   peer_upkeep.c

@@ -189,16 +189,24 @@ static int sync_path(const char *path, struct err *e)
     return code;
 }
 
+/* What was made here is sent and forgotten: no start takes it up again. */
+static bool is_durable(const struct snap_id *id)
+{
+    return id->kind == SNAP_RECEIVED;
+}
+
 static int commit_file(struct snap_files *files, const struct snap_id *id, enum engine_cf cf,
                        struct err *e)
 {
     char temporary[PATH_MAX];
     char path[PATH_MAX];
-    int code;
+    int code = 0;
 
     snap_files_path(files, id, cf, true, temporary);
     snap_files_path(files, id, cf, false, path);
-    code = sync_path(temporary, e);
+    if (is_durable(id)) {
+        code = sync_path(temporary, e);
+    }
     if (code == 0 && rename(temporary, path) != 0) {
         code = err_set(e, KE_IO, "cannot rename %s: %s", temporary, strerror(errno));
     }
@@ -216,7 +224,7 @@ int snap_files_commit(struct snap_files *files, const struct snap_id *id,
             code = commit_file(files, id, (enum engine_cf)cf, e);
         }
     }
-    if (code == 0) {
+    if (code == 0 && is_durable(id)) {
         code = sync_path(files->dir, e);
     }
     if (code != 0) {

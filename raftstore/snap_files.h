@@ -41,8 +41,8 @@ void snap_files_close(struct snap_files *files); /* NULL is fine */
 /* A new set of files is being written by the caller; false when there is one of that
  * id, or SNAP_FILES_MAX of others. One reference. */
 bool snap_files_begin(struct snap_files *files, const struct snap_id *id);
-/* It is complete: the .tmp files that `meta` names are synced, get their names, and
- * the directory is synced. On failure the reference is still to be dropped. */
+/* It is complete: the .tmp files that `meta` names get their names. Durable on return
+ * when it was received. On failure the reference is still to be dropped. */
 int snap_files_commit(struct snap_files *files, const struct snap_id *id,
                       const struct snapshot_meta *meta, struct err *e);
 /* False when there is no complete one. */

@@ -41,6 +41,7 @@ struct snap_send {
     unsigned batches;
     bool connected;
     bool over; /* the call has its status: nothing more is sent */
+    bool succeeded;
 
     /* What has been read: the files before `cf`, and `offset` bytes of that one. */
     size_t cf; /* CF_COUNT: all */
@@ -67,9 +68,12 @@ struct snap_send {
 
 /* ---- life ---- */
 
-static void send_free(struct snap_send *send)
+/* The report comes last: whoever gets it may send again at once. */
+static void send_end(struct snap_send *send)
 {
     struct snap_runner *runner = send->runner;
+    uint64_t to_store = send->envelope.to_store;
+    bool succeeded = send->succeeded;
     if (send->fd >= 0)
         (void)close(send->fd);
     if (send->has_files)
@@ -93,12 +97,7 @@ static void send_free(struct snap_send *send)
     pthread_mutex_lock(&runner->lock);
     runner->send_count--;
     pthread_mutex_unlock(&runner->lock);
-}
-
-static void report(const struct snap_send *send, bool succeeded)
-{
-    const struct snap_runner_config *config = &send->runner->config;
-    config->sent(config->ctx, send->envelope.to_store, succeeded);
+    runner->config.sent(runner->config.ctx, to_store, succeeded);
 }
 
 static void log_failure(const struct snap_send *send, const char *words)
@@ -120,7 +119,7 @@ static void batch_ended(struct snap_send *send)
 {
     assert(send->batches > 0);
     if (--send->batches == 0)
-        send_free(send);
+        send_end(send);
 }
 
 /* For a reason of our own. The status that follows has it. */
@@ -303,10 +302,10 @@ static void on_ended(struct snap_event *event, bool ok)
 {
     (void)ok;
     struct snap_send *send = SNAP_EVENT_OWNER(event, struct snap_send, on_ended);
-    bool succeeded = send->status == GRPC_STATUS_OK;
+    send->succeeded = send->status == GRPC_STATUS_OK;
     send->over = true;
     FAILPOINT(snap_send_end);
-    if (succeeded) {
+    if (send->succeeded) {
         char speed[SNAP_SPEED_TEXT_MAX];
         log_info("sent the snapshot at index %" PRIu64 " to store %" PRIu64 " at %s: %s",
                  send->id.index, send->envelope.to_store, send->address,
@@ -316,7 +315,6 @@ static void on_ended(struct snap_event *event, bool ok)
         log_failure(send, words);
         gpr_free(words);
     }
-    report(send, succeeded);
     batch_ended(send);
 }
 
@@ -400,8 +398,7 @@ static void on_begin(struct snap_event *event, bool ok)
     send->start_ns = clock_ns();
     if (prepare(send, &e) != 0) {
         log_failure(send, e.text);
-        report(send, false);
-        send_free(send);
+        send_end(send);
         return;
     }
     log_info("sending the snapshot at index %" PRIu64 " of %" PRIu64 " bytes to store %" PRIu64

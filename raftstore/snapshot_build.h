@@ -15,8 +15,7 @@ struct snap_id snapshot_build_id(const struct region_image *image);
 
 /* Writes the files, durably, and describes them in `*ret_snapshot` (one reference);
  * the files hold one reference then. KE_CANCELLED when `*interrupts` is not 0;
- * KE_BUSY when files of that name are there; KE_CORRUPT only when the data of `kv`
- * is damaged. On failure nothing is left. */
+ * KE_BUSY when files of that name are there. On failure nothing is left. */
 int snapshot_build(struct engine *kv, struct snap_files *files, const struct region_image *image,
                    const atomic_uint *interrupts, struct raft_snapshot **ret_snapshot,
                    struct err *e);

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 /* XXH3_64 over all rows of all column families with their lengths: a function of the
- * data alone, whatever files it lies in. Reads every block, so that damage shows.
- * Errors are those of snapshot_rows_walk(). */
+ * data alone, whatever files it lies in. Reads every block, so that damage shows,
+ * which ends the process. Errors are those of snapshot_rows_walk(). */
 int snapshot_hash(const struct snapshot_rows *rows, uint64_t *ret_hash, struct err *e);
 
 #endif

@@ -21,8 +21,7 @@ struct snapshot_rows {
 /* Key and value are gone after the call. Another result than 0 ends the walk. */
 typedef int snapshot_row_fn(void *ctx, struct bytes key, struct bytes value, struct err *e);
 
-/* Calls `each` for the rows of `cf` in ascending order. KE_CORRUPT only when the
- * engine's data is damaged. */
+/* Calls `each` for the rows of `cf` in ascending order. */
 int snapshot_rows_walk(const struct snapshot_rows *rows, enum engine_cf cf, snapshot_row_fn *each,
                        void *ctx, struct err *e);
 

@@ -399,12 +399,19 @@ static void store_log_cut(void *ctx, uint64_t index)
     log_gc_delete(store->log_gc, index);
 }
 
+static void store_disk_is_low(void *ctx)
+{
+    struct store *store = ctx;
+    log_gc_reclaim(store->log_gc);
+}
+
 static const struct peer_store_ops store_peer_ops = {
     .send_snapshot = store_send_snapshot,
     .members_changed = store_members_changed,
     .introduced = store_introduced,
     .gone = store_is_gone,
     .log_cut = store_log_cut,
+    .disk_is_low = store_disk_is_low,
 };
 
 /* --- start --- */

@@ -552,17 +552,31 @@ void transport_set_address(struct transport *transport, uint64_t store_id, const
     pthread_mutex_unlock(&transport->lock);
 }
 
+/* A store that has called is there: no need to wait for the next try. */
+static void peer_try_now(struct transport_peer *peer)
+{
+    pthread_mutex_lock(&peer->lock);
+    if (peer->stream == NULL && !peer->closing) {
+        peer->retry_ns = 0;
+        grpc_channel_reset_connect_backoff(peer->channel);
+    }
+    pthread_mutex_unlock(&peer->lock);
+}
+
 void transport_learn_address(struct transport *transport, uint64_t store_id, const char *address)
 {
     pthread_mutex_lock(&transport->lock);
-    bool known = find_place(transport, store_id) < transport->peer_count;
-    if (!known && transport->learned_count < TRANSPORT_LEARNED_MAX) {
+    size_t place = find_place(transport, store_id);
+    if (place < transport->peer_count) {
+        peer_try_now(transport->peers[place]);
+    } else if (transport->learned_count < TRANSPORT_LEARNED_MAX) {
         struct transport_peer *peer = add_peer(transport, store_id, true);
         pthread_mutex_lock(&peer->lock);
         peer_set_address(peer, address);
         pthread_mutex_unlock(&peer->lock);
     }
     pthread_mutex_unlock(&transport->lock);
+    rpc_loop_wake(transport->config.loop);
 }
 
 static bool peer_takes(struct transport_peer *peer, size_t size)

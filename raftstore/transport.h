@@ -54,7 +54,8 @@ void transport_free(struct transport *transport);
 
 /* Adds a store or changes its address. */
 void transport_set_address(struct transport *transport, uint64_t store_id, const char *address);
-/* The same, unless there is an address already; a number of strangers is remembered. */
+/* A store has called from there: that is its address unless it has one already, and it is
+ * tried at once. A number of strangers is remembered. */
 void transport_learn_address(struct transport *transport, uint64_t store_id, const char *address);
 /* Ends the stream to a store and forgets it; a report about it may still be on its
  * way. Unknown stores are fine. */

@@ -2,6 +2,7 @@
 #
 # A cluster lives in one directory:
 #   endpoints     host:port of each node, a line each; node i is called n<i>
+#   founders      how many of them found the cluster, when others joined later
 #   n<i>/         its mount
 #   data/n<i>/    its data, with keelfs.pid while it runs
 #   log/n<i>.log  its log
@@ -34,27 +35,51 @@ cluster_busy_ports() {
   local table address state hex
   for table in /proc/net/tcp /proc/net/tcp6; do
     [[ -r $table ]] || continue
+    # Not from the table itself: the shell reads byte by byte, and the kernel walks
+    # all connections for each.
     while read -r _ address _ state _; do
       [[ $state == 0A ]] || continue
       hex=${address##*:}
       echo $((16#$hex))
-    done <"$table"
+    done <<<"$(<"$table")"
   done
 }
 
-# cluster_create COUNT FIRST_PORT: names the endpoints of a new cluster, on free
-# ports from FIRST_PORT up.
-cluster_create() {
-  local count=$1 port=$2 endpoints=() busy
+# cluster_free_endpoints COUNT FIRST_PORT: that many, on free ports from FIRST_PORT
+# up, a line each.
+cluster_free_endpoints() {
+  local count=$1 port=$2 busy
   busy=" $(cluster_busy_ports | tr '\n' ' ')"
-  while ((${#endpoints[@]} < count)); do
+  while ((count > 0)); do
     ((port <= 65535)) || cluster_error "no free port" || return
-    [[ $busy == *" $port "* ]] || endpoints+=("127.0.0.1:$port")
+    if [[ $busy != *" $port "* ]]; then
+      echo "127.0.0.1:$port"
+      count=$((count - 1))
+    fi
     port=$((port + 1))
   done
+}
+
+# cluster_create COUNT FIRST_PORT: names the endpoints of a new cluster.
+cluster_create() {
   mkdir -p "$cluster_dir/data" "$cluster_dir/log"
-  printf '%s\n' "${endpoints[@]}" >"$cluster_dir/endpoints.new"
+  cluster_free_endpoints "$1" "$2" >"$cluster_dir/endpoints.new" || return
   mv "$cluster_dir/endpoints.new" "$cluster_dir/endpoints"
+}
+
+# cluster_add: names the endpoint of one more node, which is to join.
+cluster_add() {
+  local last
+  last=$(tail -n 1 "$cluster_dir/endpoints")
+  [[ -e $cluster_dir/founders ]] || cluster_count >"$cluster_dir/founders"
+  cluster_free_endpoints 1 $((${last##*:} + 1)) >>"$cluster_dir/endpoints"
+}
+
+# cluster_move I: names another endpoint for node I.
+cluster_move() {
+  local last
+  last=$(sort -t: -k2n "$cluster_dir/endpoints" | tail -n 1)
+  sed -i "$1s/.*/$(cluster_free_endpoints 1 $((${last##*:} + 1)))/" "$cluster_dir/endpoints"
 }
 
 cluster_exists() {
@@ -69,10 +94,14 @@ cluster_endpoint() {
   sed -n "$1p" "$cluster_dir/endpoints"
 }
 
-# n1=host:port,n2=host:port,...
+cluster_founders() {
+  cat "$cluster_dir/founders" 2>/dev/null || cluster_count
+}
+
+# n1=host:port,n2=host:port,... of those that found the cluster.
 cluster_members() {
   local i=0 endpoint text=
-  while read -r endpoint; do
+  while ((i < $(cluster_founders))) && read -r endpoint; do
     i=$((i + 1))
     text+=${text:+,}n$i=$endpoint
   done <"$cluster_dir/endpoints"
@@ -98,16 +127,28 @@ cluster_is_mounted() {
   return 1
 }
 
-# cluster_start I [OPTION...]: starts node I; returns when its mount is there.
-cluster_start() {
+# cluster_run I [OPTION...]: starts node I, with no option of its own about the
+# members; returns when its mount is there.
+cluster_run() {
   local i=$1
   shift
   mkdir -p "$cluster_dir/log" "$cluster_dir/data"
   # A dead mount can be neither made nor looked at; the daemon clears it away.
   [[ -d $cluster_dir/n$i ]] || cluster_is_mounted "$i" || mkdir -p "$cluster_dir/n$i"
   "$cluster_keelfs" --name "n$i" --data-dir "$cluster_dir/data/n$i" \
-    --initial-members "$(cluster_members)" --log-file "$cluster_dir/log/n$i.log" \
-    "$@" "$cluster_dir/n$i" </dev/null
+    --log-file "$cluster_dir/log/n$i.log" "$@" "$cluster_dir/n$i" </dev/null
+}
+
+# cluster_start I [OPTION...]: the same for a founder of the cluster.
+cluster_start() {
+  cluster_run "$@" --initial-members "$(cluster_members)"
+}
+
+# cluster_join I VIA [OPTION...]: node I asks node VIA to be let in.
+cluster_join() {
+  local i=$1 via=$2
+  shift 2
+  cluster_run "$i" --listen "$(cluster_endpoint "$i")" --join "$(cluster_endpoint "$via")" "$@"
 }
 
 # cluster_signal SIGNAL I: of the node's process, when it runs.

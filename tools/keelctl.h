@@ -73,6 +73,9 @@ struct keelctl_call {
     /* For a caller that can do with less: the answer was too large for one
      * message. Nothing has been said then. */
     bool *ret_too_large;
+    /* For a caller that can ask others: nobody could be connected to, so nothing has
+     * happened. Nothing has been said then. */
+    bool *ret_unreached;
     /* KEELCTL_MESSAGE_MAX bytes: what went wrong is written here and not said. May
      * be NULL. */
     char *ret_why;

@@ -154,6 +154,10 @@ static int ask(struct attempt *attempt, uint8_t **ret_bytes, size_t *ret_size)
         if (!may_try_next(attempt))
             break;
     }
+    if (!connected && attempt->call->ret_unreached != NULL) {
+        *attempt->call->ret_unreached = true;
+        return KEELCTL_UNAVAILABLE;
+    }
     if (!connected)
         return report_unreachable(attempt);
     if (attempt->e.code == KE_TOO_LARGE && attempt->call->ret_too_large != NULL) {
@@ -209,27 +213,45 @@ static void pause_ms(long ms)
     (void)nanosleep(&time, NULL);
 }
 
+/* One try. True: it was the last one, and ended with `*ret_status`. False: `*at` says
+ * whom to ask next, and the address is kept in `leader`. */
+static bool try_leader(struct keelctl *at, const struct keelctl *ctl,
+                       const struct keelctl_call *call, char *leader,
+                       ProtobufCMessage **ret_response, int *ret_status)
+{
+    struct keelctl_call try = *call;
+    bool unreached = false;
+    const char *address = "";
+    /* One that was named may be down since; the others will know its successor. */
+    if (at->endpoints[0] == leader)
+        try.ret_unreached = &unreached;
+    *ret_status = keelctl_call(at, &try, ret_response);
+    if (!unreached && (*ret_status != KEELCTL_OK || !response_sends_on(*ret_response, &address)))
+        return true;
+    *at = *ctl;
+    if (address[0] != '\0') {
+        (void)snprintf(leader, STORE_ADDRESS_MAX + 1, "%s", address);
+        at->endpoints[0] = leader;
+        at->endpoint_count = 1;
+    }
+    if (!unreached)
+        protobuf_c_message_free_unpacked(*ret_response, NULL);
+    return false;
+}
+
 int keelctl_call_leader(const struct keelctl *ctl, const struct keelctl_call *call,
                         ProtobufCMessage **ret_response)
 {
     uint64_t deadline_ns = clock_ns() + ctl->timeout_ms * NS_PER_MS;
     struct keelctl at = *ctl;
     char leader[STORE_ADDRESS_MAX + 1];
-    const char *address;
     unsigned hops = 0;
     uint64_t now_ns;
+    int status;
     while ((now_ns = clock_ns()) < deadline_ns) {
         at.timeout_ms = (uint32_t)((deadline_ns - now_ns) / NS_PER_MS) + 1;
-        int status = keelctl_call(&at, call, ret_response);
-        if (status != KEELCTL_OK || !response_sends_on(*ret_response, &address))
+        if (try_leader(&at, ctl, call, leader, ret_response, &status))
             return status;
-        at = *ctl;
-        if (address[0] != '\0') {
-            (void)snprintf(leader, sizeof(leader), "%s", address);
-            at.endpoints[0] = leader;
-            at.endpoint_count = 1;
-        }
-        protobuf_c_message_free_unpacked(*ret_response, NULL);
         /* The first hop is most often right. After that, they may be in an election. */
         if (hops++ > 0 || at.endpoints[0] != leader)
             pause_ms(LEADER_PAUSE_MS);

@@ -83,13 +83,16 @@ static void await_replica(const struct check *check, struct replica *replica)
     struct keelctl at = *check->ctl;
     at.endpoints[0] = replica->member->address;
     at.endpoint_count = 1;
+    bool has_answered = false;
     uint64_t now_ns;
     do {
         now_ns = clock_ns();
         uint64_t left_ns = check->deadline_ns > now_ns ? check->deadline_ns - now_ns : 0;
         at.timeout_ms = (uint32_t)(left_ns / NS_PER_MS) + 1;
-        if (ask_replica(&at, check->index, replica) != KEELCTL_OK || replica->known)
+        bool answers = ask_replica(&at, check->index, replica) == KEELCTL_OK;
+        if (replica->known || (!answers && !has_answered))
             return;
+        has_answered = true;
         (void)nanosleep(&pause, NULL);
     } while (now_ns < check->deadline_ns);
     (void)snprintf(replica->why, sizeof(replica->why),

@@ -115,8 +115,10 @@ void keelctl_member_state(const Keelfspb__StatusResponse *status,
         state = "up";
     else if (!keelctl_cluster_is_leaders(status))
         state = "-";
+    else if (member->data_id == 0 && member->match_index == 0)
+        state = "not started yet";
     else if (!member->active)
-        state = member->data_id == 0 ? "not started yet" : "silent";
+        state = "silent";
     else if (strcmp(member->progress, "snapshot") == 0)
         state = "gets a snapshot";
     else if (strcmp(member->progress, "probe") == 0)

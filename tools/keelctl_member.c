@@ -160,45 +160,66 @@ static void print_how_to_start(const struct keelctl *ctl, const struct store_mem
     printf(" /mnt/kv\n");
 }
 
-/* Says how the member does when that has changed. True: it is a voter. */
-static bool show_progress(const Keelfspb__StatusResponse *status, const char *name, char *said)
+/* What --wait has seen so far. */
+struct wait {
+    const char *name;
+    bool was_member;
+    char said[KEELCTL_MESSAGE_MAX]; /* last */
+};
+
+/* Says how the member does when that has changed. */
+static void show_progress(struct wait *wait, const Keelfspb__StatusResponse *status,
+                          const Keelfspb__MemberStatus *member)
 {
-    const Keelfspb__MemberStatus *member = keelctl_cluster_find(status, name);
     char state[KEELCTL_STATE_MAX];
     char line[KEELCTL_MESSAGE_MAX];
-    if (member == NULL || !keelctl_cluster_is_leaders(status))
-        return false;
-    bool is_voter = keelctl_member_is_voter(member);
     keelctl_member_state(status, member, state);
-    if (is_voter)
-        (void)snprintf(line, sizeof(line), "%s is a voter", name);
+    if (keelctl_member_is_voter(member))
+        (void)snprintf(line, sizeof(line), "%s is a voter", wait->name);
     else if (member->active && member->match_index > 0)
-        (void)snprintf(line, sizeof(line), "%s: has the log up to %" PRIu64 " of %" PRIu64, name,
-                       member->match_index, status->last_index);
+        (void)snprintf(line, sizeof(line), "%s: has the log up to %" PRIu64 " of %" PRIu64,
+                       wait->name, member->match_index, status->last_index);
     else
-        (void)snprintf(line, sizeof(line), "%s: %s", name, state);
-    if (strcmp(line, said) != 0) {
-        printf("%s\n", line);
-        (void)fflush(stdout);
-        memcpy(said, line, sizeof(line));
+        (void)snprintf(line, sizeof(line), "%s: %s", wait->name, state);
+    if (strcmp(line, wait->said) == 0)
+        return;
+    printf("%s\n", line);
+    (void)fflush(stdout);
+    memcpy(wait->said, line, sizeof(line));
+}
+
+/* True: there is nothing more to wait for, and `*ret_status` says how it ended. */
+static bool look_at_member(const struct keelctl *ctl, struct wait *wait, int *ret_status)
+{
+    char why[KEELCTL_MESSAGE_MAX];
+    Keelfspb__StatusResponse *reply;
+    bool ends = false;
+    if (keelctl_cluster_ask_leader(ctl, why, &reply) != KEELCTL_OK)
+        return false;
+    const Keelfspb__MemberStatus *member = keelctl_cluster_find(reply, wait->name);
+    bool is_leaders = keelctl_cluster_is_leaders(reply);
+    if (is_leaders && member != NULL) {
+        wait->was_member = true;
+        show_progress(wait, reply, member);
+        ends = keelctl_member_is_voter(member);
+    } else if (is_leaders && wait->was_member) {
+        ends = true;
+        *ret_status =
+            keelctl_fail(KEELCTL_REFUSED, "%s: %s was removed meanwhile", ctl->command, wait->name);
     }
-    return is_voter;
+    keelctl_cluster_free(reply);
+    return ends;
 }
 
 /* Until the member is a voter. The leader may change meanwhile. */
 static int wait_for_promotion(const struct keelctl *ctl, const char *name)
 {
     const struct timespec pause = {.tv_nsec = WAIT_PAUSE_MS * 1000000l};
-    char said[KEELCTL_MESSAGE_MAX] = "";
-    char why[KEELCTL_MESSAGE_MAX];
+    struct wait wait = {.name = name};
+    int status = KEELCTL_OK;
     for (unsigned looks = 0; looks < WAIT_LOOKS_MAX; looks++) {
-        Keelfspb__StatusResponse *reply;
-        if (keelctl_cluster_ask_leader(ctl, why, &reply) == KEELCTL_OK) {
-            bool is_voter = show_progress(reply, name, said);
-            keelctl_cluster_free(reply);
-            if (is_voter)
-                return KEELCTL_OK;
-        }
+        if (look_at_member(ctl, &wait, &status))
+            return status;
         (void)nanosleep(&pause, NULL);
     }
     return keelctl_fail(KEELCTL_UNAVAILABLE, "%s: %s is no voter after a day", ctl->command, name);
@@ -290,7 +311,9 @@ static int member_set_address(const struct keelctl *ctl)
     request.address = member.address;
     status = change_members(ctl, &request, &store_id);
     if (status == KEELCTL_OK)
-        printf("The others look for %s at %s now.\n", member.name, member.address);
+        printf("The others look for %s at %s now. Start it with:\n"
+               "  keelfs --name %s --listen %s --advertise %s /mnt/kv\n",
+               member.name, member.address, member.name, member.address, member.address);
     return status;
 }
 
@@ -357,13 +380,13 @@ static const struct keelctl_command commands[] = {
     {"promote", 1, 1, "NAME", member_promote,
      "usage: keelctl [OPTION...] member promote NAME\n"
      "\n"
-     "Makes a learner a voter. It is refused while the learner is behind.\n"},
+     "Makes a learner a voter. One that was never started is refused.\n"},
     {"remove", 1, 1, "NAME", member_remove,
      "usage: keelctl [OPTION...] member remove NAME\n"
      "\n"
      "Takes a member out of the cluster. It stops by itself, with a line in its log, and\n"
      "its data directory cannot be used again. A member that is down can be removed too,\n"
-     "as long as a majority is up. The leader itself first hands over.\n"},
+     "as long as a majority is up. So can the leader: another one is elected.\n"},
     {"replace", 2, 2, "OLD NEW=HOST:PORT", member_replace,
      "usage: keelctl [OPTION...] member replace [--wait] OLD NEW=HOST:PORT\n"
      "\n"

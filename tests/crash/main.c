@@ -25,6 +25,8 @@
 #define LOAD_S   20
 #define HANG_MS  (2 * LOAD_S * 1000)
 #define TEXT_MAX 24
+/* At the first hit, which may be an idle cluster's, and at some later one. */
+#define ROUNDS_DEFAULT 2
 /* Of the log of a process that has failed. */
 #define SHOWN_LINES 12
 #define SHOWN_WIDTH 256
@@ -226,7 +228,8 @@ static int run_as(int argc, char **argv)
 
 static void parse(int argc, char **argv, struct options *ret_options)
 {
-    *ret_options = (struct options){.rounds = 1, .seed = random_seed("KEELFS_CRASH_SEED")};
+    *ret_options =
+        (struct options){.rounds = ROUNDS_DEFAULT, .seed = random_seed("KEELFS_CRASH_SEED")};
     int i = 1;
     for (; i < argc && argv[i][0] == '-'; i++) {
         bool more = i + 1 < argc;

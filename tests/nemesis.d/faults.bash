@@ -1,16 +1,19 @@
 # The faults of tests/nemesis. Each chooses whom it hits, says so by `tell`, and
 # ends by itself or is undone by heal_all.
 #
-# Source it after network.bash and tools/cluster.bash; node_options are the daemon's.
+# Source it after network.bash, clients.bash and tools/cluster.bash; node_options are
+# the daemon's.
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # variables are shared with those
 
 faults=(
   cut_minority cut_leader cut_all deaf mute bridge flapping slow pause pause_leader pause_majority
-  kill kill_leader kill_loop kill_all cut_and_kill slow_and_kill
+  kill kill_leader kill_loop kill_all cut_and_kill slow_and_kill transfer_leader lose_disk
 )
 node_options=()
+member_change_s=30 # with a majority that can talk
 declare -A is_paused
+declare -A has_joined # nodes that did not found the cluster, or do no more
 
 # Random choices repeat with the seed, so they are made in this shell alone: in a
 # subshell RANDOM starts anew. Each leaves what it chose in a variable.
@@ -84,12 +87,25 @@ find_leader() {
 # --- nodes ---
 
 node_start() {
-  cluster_start "$1" "${node_options[@]}" 2>>"$cluster_dir/log/start" ||
+  local how=(cluster_start "$1")
+  [[ -z ${has_joined[$1]-} ]] || how=(cluster_join "$1" "$(others_than "$1" | cut -d ' ' -f 1)")
+  "${how[@]}" "${node_options[@]}" 2>>"$cluster_dir/log/start" ||
     fail "n$1 does not start: $(tail -n 1 "$cluster_dir/log/start")"
 }
 
-node_restart() {
+# Nodes die by our hand alone.
+node_must_run() {
+  cluster_pid "$1" >/dev/null ||
+    fail "n$1 has ended by itself: $(tail -n 1 "$cluster_dir/log/n$1.log")"
+}
+
+node_kill() {
+  node_must_run "$1"
   cluster_kill "$1"
+}
+
+node_restart() {
+  node_kill "$1"
   node_start "$1"
 }
 
@@ -106,17 +122,13 @@ nodes_continue() {
   is_paused=()
 }
 
-nodes_start_missing() {
-  local i
-  for ((i = 1; i <= network_count; i++)); do
-    cluster_pid "$i" >/dev/null || node_start "$i"
-  done
-}
-
 heal_all() {
+  local i
   network_heal
   nodes_continue
-  nodes_start_missing
+  for ((i = 1; i <= network_count; i++)); do
+    node_must_run "$i"
+  done
 }
 
 # --- the faults ---
@@ -235,7 +247,7 @@ fault_pause_majority() {
 fault_kill() {
   choose_node
   tell "kill -9: $node"
-  cluster_kill "$node"
+  node_kill "$node"
   last_for 100 4000
   node_start "$node"
 }
@@ -243,7 +255,7 @@ fault_kill() {
 fault_kill_leader() {
   choose_leader
   tell "kill -9 of the leader: $node"
-  cluster_kill "$node"
+  node_kill "$node"
   last_for 100 4000
   node_start "$node"
 }
@@ -264,10 +276,12 @@ fault_kill_all() {
   local i
   tell "kill -9 of all"
   for ((i = 1; i <= network_count; i++)); do
+    node_must_run "$i"
     cluster_signal KILL "$i"
   done
   for ((i = 1; i <= network_count; i++)); do
-    node_restart "$i"
+    cluster_kill "$i"
+    node_start "$i"
   done
 }
 
@@ -288,8 +302,49 @@ fault_slow_and_kill() {
   other=${other%% *}
   slow_down "$node"
   tell "kill -9: $other"
-  cluster_kill "$other"
+  node_kill "$other"
   last_for 500 3000
   node_start "$other"
   last_for 1000 4000
+}
+
+# member I ARGUMENT...: keelctl member, asked of node I.
+member() {
+  local i=$1
+  shift
+  in_network "$i" "$clients_bin/keelctl" --endpoint "$(cluster_endpoint "$i")" member "$@" \
+    2>>"$cluster_dir/log/members"
+}
+
+fault_transfer_leader() {
+  choose_node
+  tell "leadership goes to $node"
+  # It may be away, or no leader be there: nothing depends on it.
+  member "$node" transfer-leader "n$node" >/dev/null || true
+}
+
+# node_is_out I VIA: asks for it again as long as it is a member.
+node_is_out() {
+  local list
+  list=$(member "$2" list) || return 1
+  ! grep -q "^n$1 " <<<"$list" || {
+    member "$2" remove "n$1" >/dev/null || true
+    return 1
+  }
+}
+
+# It comes back under its name as a new member, with nothing.
+fault_lose_disk() {
+  local via
+  choose_leader_or_node
+  via=$(others_than "$node" | cut -d ' ' -f 1)
+  tell "removed, and joins anew with an empty disk: $node"
+  heal_all
+  cluster_await "$member_change_s" node_is_out "$node" "$via" ||
+    fail "n$node cannot be removed, within $member_change_s s; see log/members"
+  last_for 0 1000
+  cluster_kill "$node"
+  rm -rf --one-file-system "$cluster_dir/data/n$node"
+  has_joined[$node]=yes
+  node_start "$node"
 }

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grpc/status.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -329,11 +330,13 @@ Test(snap_call, more_receives_than_allowed_at_once_are_refused, .timeout = 30)
 
 static char disk[] = "/tmp/keelfs-snap-disk-XXXXXX";
 
-/* A file system of DISK_BYTES; false when this user may not mount one. */
+/* A file system of DISK_BYTES that only this process sees, and that goes with it; false
+ * when this user may not mount one. */
 static bool disk_mount(void)
 {
     cr_assert_not_null(mkdtemp(disk));
-    if (mount("tmpfs", disk, "tmpfs", 0, "size=64m") == 0)
+    if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        mount("tmpfs", disk, "tmpfs", 0, "size=64m") == 0)
         return true;
     cr_assert_eq(rmdir(disk), 0);
     return false;

@@ -212,6 +212,14 @@ void snap_rig_forget(struct snap_rig *rig, struct raft_message *message)
     raft_message_release(message);
 }
 
+unsigned snap_rig_reports(struct snap_rig *rig)
+{
+    pthread_mutex_lock(&rig->lock);
+    unsigned reports = rig->succeeded + rig->failed;
+    pthread_mutex_unlock(&rig->lock);
+    return reports;
+}
+
 void snap_rig_await(struct snap_rig *rig, unsigned reports)
 {
     pthread_mutex_lock(&rig->lock);
@@ -225,7 +233,7 @@ bool snap_rig_send(struct snap_rig *rig, uint64_t index, const uint64_t sizes[CF
 {
     struct raft_message message;
     struct wire_envelope envelope;
-    unsigned before = rig->succeeded, reports = before + rig->failed;
+    unsigned before = rig->succeeded, reports = snap_rig_reports(rig);
     snap_rig_make(rig, index, sizes, &message, &envelope);
     snap_runner_send(rig->from.runner, rig->address, &envelope, &message);
     snap_rig_await(rig, reports + 1);

@@ -51,6 +51,8 @@ void snap_rig_make(struct snap_rig *rig, uint64_t index, const uint64_t sizes[CF
 void snap_rig_forget(struct snap_rig *rig, struct raft_message *message);
 struct snap_id snap_rig_id(enum snap_kind kind, uint64_t index);
 
+/* How many sends have been reported. */
+unsigned snap_rig_reports(struct snap_rig *rig);
 /* Waits until that many sends have been reported, in all. */
 void snap_rig_await(struct snap_rig *rig, unsigned reports);
 /* Makes, sends, waits for the report, forgets; whether the sender calls it a success. */

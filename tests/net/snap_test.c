@@ -290,7 +290,7 @@ Test(snap, raft_messages_do_not_wait_behind_a_large_snapshot, .timeout = 60)
     snap_runner_send(rig->from.runner, rig->address, &envelope, &message);
     static uint64_t took_ns[INBOX_MESSAGES_MAX / 2];
     size_t count = 0;
-    while (count < INBOX_MESSAGES_MAX / 2 && rig->succeeded + rig->failed == 0) {
+    while (count < INBOX_MESSAGES_MAX / 2 && snap_rig_reports(rig) == 0) {
         size_t before = inbox_count(rig->inbox);
         uint64_t start_ns = clock_ns();
         inbox_send(transport, 1, 100);

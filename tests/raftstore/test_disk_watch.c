@@ -85,9 +85,9 @@ Test(disk_watch, a_twentieth_of_the_disk_is_kept_in_reserve)
 
 Test(disk_watch, the_reserve_has_a_least_and_a_largest_size)
 {
-    cr_assert_eq(room_of(200 * MIB, DISK_RESERVE_MIN), DISK_ROOM);
-    cr_assert_eq(room_of(200 * MIB, DISK_RESERVE_MIN - 4096), DISK_LOW);
-    cr_assert_eq(room_of(200 * MIB, DISK_RESERVE_MIN / 2 - 4096), DISK_FULL);
+    cr_assert_eq(room_of(400 * MIB, DISK_RESERVE_MIN), DISK_ROOM);
+    cr_assert_eq(room_of(400 * MIB, DISK_RESERVE_MIN - 4096), DISK_LOW);
+    cr_assert_eq(room_of(400 * MIB, DISK_RESERVE_MIN / 2 - 4096), DISK_FULL);
     cr_assert_eq(room_of(10000 * GIB, DISK_RESERVE_MAX), DISK_ROOM);
     cr_assert_eq(room_of(10000 * GIB, DISK_RESERVE_MAX - 4096), DISK_LOW);
     cr_assert_eq(room_of(10000 * GIB, DISK_RESERVE_MAX / 2 - 4096), DISK_FULL);
@@ -175,18 +175,18 @@ Test(disk_watch, a_real_file_system_that_fills_up_and_empties)
     struct disk_watch watch;
 
     scratch_make(dir);
-    if (!mount_small(dir, "size=128m")) {
+    if (!mount_small(dir, "size=256m")) {
         scratch_remove(dir);
         cr_skip_test("NOT TESTED: no right to mount a file system here");
     }
     (void)snprintf(path, sizeof path, "%s/file", dir);
     cr_assert_eq(disk_watch_open(dir, &watch, NULL), 0);
     cr_assert_eq(watch.room, DISK_ROOM);
-    fill_to(path, 66 * MIB);
+    fill_to(path, 132 * MIB);
     cr_assert_eq(disk_watch_update(&watch), DISK_LOW);
-    fill_to(path, 100 * MIB);
+    fill_to(path, 200 * MIB);
     cr_assert_eq(disk_watch_update(&watch), DISK_FULL);
-    fill_to(path, 66 * MIB);
+    fill_to(path, 132 * MIB);
     cr_assert_eq(disk_watch_update(&watch), DISK_LOW);
     fill_to(path, 0);
     cr_assert_eq(disk_watch_update(&watch), DISK_ROOM);

@@ -535,33 +535,73 @@ Test(engine, the_data_stops_before_damage_since_the_raft_log_replays_the_rest)
     scratch_remove(dir);
 }
 
-Test(engine, a_damaged_table_is_an_error_and_not_a_missing_row)
+static void read_key(struct engine *engine)
 {
-    char dir[SCRATCH_PATH_MAX];
-    char path[SCRATCH_PATH_MAX];
-    struct engine *engine;
-    struct err e = {0};
     uint8_t *value;
     size_t size;
 
-    scratch_make(dir);
-    engine = open_engine(dir, ENGINE_RAFT);
-    put(engine, CF_DEFAULT, "key", "value");
-    cr_assert_eq(engine_flush(engine, &e), 0, "%s", e.text);
-    engine_close(engine);
-    find_file(dir, "*.sst", path);
-    flip_byte(path, 2);
-    engine = open_engine(dir, ENGINE_RAFT);
-    cr_assert_eq(engine_get(engine, NULL, CF_DEFAULT, text("key"), &value, &size), KE_CORRUPT);
+    (void)engine_get(engine, NULL, CF_DEFAULT, text("key"), &value, &size);
+}
 
+static void read_key_through_batch(struct engine *engine)
+{
+    struct engine_batch *batch = engine_batch_new(true);
+    uint8_t *value;
+    size_t size;
+
+    (void)engine_batch_get(batch, engine, CF_DEFAULT, text("key"), &value, &size);
+}
+
+static void iterate(struct engine *engine)
+{
     struct engine_iterator *it =
         engine_iterator_new(engine, NULL, NULL, CF_DEFAULT, (struct bytes){0});
 
     engine_iterator_seek(it, text(""));
-    cr_assert_not(engine_iterator_valid(it));
-    cr_assert_eq(engine_iterator_status(it), KE_CORRUPT);
-    engine_iterator_free(it);
-    engine_close(engine);
+    if (!engine_iterator_valid(it)) {
+        (void)engine_iterator_status(it);
+    }
+}
+
+/* The read ends a process of its own, which says nothing wrong before. */
+static void assert_ends(const char *dir, void (*read_damage)(struct engine *))
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        read_damage(open_engine(dir, ENGINE_RAFT));
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status));
+    cr_assert_eq(WEXITSTATUS(status), 74);
+}
+
+Test(engine, a_read_that_meets_a_damaged_table_ends_the_process)
+{
+    char dir[SCRATCH_PATH_MAX];
+    char path[SCRATCH_PATH_MAX];
+    int status;
+    pid_t child;
+
+    scratch_make(dir);
+    child = fork();
+    if (child == 0) {
+        struct engine *engine = open_engine(dir, ENGINE_RAFT);
+
+        put(engine, CF_DEFAULT, "key", "value");
+        cr_assert_eq(engine_flush(engine, NULL), 0);
+        engine_close(engine);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    find_file(dir, "*.sst", path);
+    flip_byte(path, 2);
+    assert_ends(dir, read_key);
+    assert_ends(dir, read_key_through_batch);
+    assert_ends(dir, iterate);
     scratch_remove(dir);
 }
 

@@ -482,3 +482,57 @@ Test(engine_table, a_file_with_the_end_of_the_range_in_it_is_not_dropped)
     cr_assert(is_dropped(text("b"), b0));
     cr_assert(is_dropped(b0, b00));
 }
+
+/* What one would have of many rows in few files. */
+static void put_much(struct engine *engine, int rows)
+{
+    uint64_t seed = 1;
+
+    for (int i = 0; i < rows; i++) {
+        struct engine_batch *batch = engine_batch_new(false);
+        uint32_t value[16384]; /* of which nothing is saved by compression */
+        char key[16];
+
+        (void)snprintf(key, sizeof key, "key%06d", i);
+        for (size_t at = 0; at < sizeof value / sizeof value[0]; at++) {
+            value[at] = scratch_random(&seed, UINT32_MAX);
+        }
+        engine_batch_put(batch, engine, CF_DEFAULT, text(key),
+                         (struct bytes){.data = (const uint8_t *)value, .size = sizeof value});
+        engine_write(engine, batch, false);
+        engine_batch_free(batch);
+    }
+}
+
+static void delete_each(struct engine *engine, int rows)
+{
+    struct engine_batch *batch = engine_batch_new(false);
+
+    for (int i = 0; i < rows; i++) {
+        char key[16];
+
+        (void)snprintf(key, sizeof key, "key%06d", i);
+        engine_batch_delete(batch, engine, CF_DEFAULT, text(key));
+    }
+    engine_write(engine, batch, false);
+    engine_batch_free(batch);
+}
+
+Test(engine_table, few_deletions_give_much_space_back_when_it_is_asked_for)
+{
+    struct place place;
+    uint64_t before;
+
+    make_place(&place);
+    put_much(place.engine, 600);
+    cr_assert_eq(engine_flush(place.engine, NULL), 0);
+    before = table_bytes(place.engine);
+    cr_assert_gt(before, 30u << 20);
+    delete_each(place.engine, 550);
+    for (int i = 0; table_bytes(place.engine) > before / 4; i++) {
+        cr_assert_lt(i, 200);
+        engine_reclaim(place.engine);
+        (void)usleep(20000);
+    }
+    remove_place(&place);
+}

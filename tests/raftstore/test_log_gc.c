@@ -202,6 +202,35 @@ Test(log_gc, the_space_of_deleted_entries_comes_back_without_compaction)
     remove_node(&node);
 }
 
+static void apply_something(struct node *node)
+{
+    struct engine_batch *batch = engine_batch_new(false);
+    struct bytes text = {.data = (const uint8_t *)"text", .size = 4};
+
+    engine_batch_put(batch, node->kv, CF_LOCK, text, text);
+    engine_write(node->kv, batch, false);
+    engine_batch_free(batch);
+}
+
+Test(log_gc, a_disk_that_is_nearly_full_has_deletions_written_out)
+{
+    struct node node;
+    struct log_gc *gc;
+
+    make_node(&node);
+    apply_something(&node);
+    gc = log_gc_start(node.raft, node.kv, REGION);
+    log_gc_reclaim(gc);
+    log_gc_reclaim(gc);
+    log_gc_wait(gc);
+    for (int i = 0; engine_property(node.kv, CF_LOCK, "rocksdb.total-sst-files-size") == 0; i++) {
+        cr_assert_lt(i, 10000);
+        (void)usleep(1000);
+    }
+    log_gc_stop(gc);
+    remove_node(&node);
+}
+
 /* --- durability --- */
 
 struct sync_of_kv {
@@ -218,16 +247,6 @@ static void look_at_log(void *ctx, const char *path)
         sync->seen++;
         sync->too_late |= !has_row(sync->node, key_raft_log(REGION, 1));
     }
-}
-
-static void apply_something(struct node *node)
-{
-    struct engine_batch *batch = engine_batch_new(false);
-    struct bytes text = {.data = (const uint8_t *)"text", .size = 4};
-
-    engine_batch_put(batch, node->kv, CF_LOCK, text, text);
-    engine_write(node->kv, batch, false);
-    engine_batch_free(batch);
 }
 
 Test(log_gc, what_was_applied_is_on_the_disk_before_an_entry_goes)

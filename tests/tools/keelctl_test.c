@@ -309,9 +309,8 @@ Test(keelctl, status_is_a_table_or_json, .timeout = 60)
     struct shell *shell = shell_open();
     cr_assert_eq(run(shell, "status"), OK, "%s", shell->err);
     cr_assert_not_null(strstr(shell->out, "leader    n1\n"), "%s", shell->out);
-    cr_assert_not_null(
-        strstr(shell->out, "n2          2      h2:2     voter   98     not started yet\n"), "%s",
-        shell->out);
+    cr_assert_not_null(strstr(shell->out, "n2          2      h2:2     voter   98     silent\n"),
+                       "%s", shell->out);
     cr_assert_eq(run(shell, "status --json"), OK, "%s", shell->err);
     cr_assert_not_null(strstr(shell->out, "\"commit_index\":\t100"), "%s", shell->out);
     shell_close(shell);

@@ -234,11 +234,22 @@ Test(member, a_leader_is_waited_for, .timeout = 60)
     cluster_close(cluster);
 }
 
+Test(member, a_leader_that_is_down_is_not_the_last_word, .timeout = 60)
+{
+    struct cluster *cluster = cluster_open();
+    elect(cluster, 2);
+    stop_node(cluster, 2);
+    expect_failure(cluster, "member remove n3 --timeout 3000", UNAVAILABLE, "nothing was changed");
+    fake_node_lead_after(cluster->nodes[0].store, fake_node_changes(cluster->nodes[0].store) + 3);
+    expect_success(cluster, "member remove n3", "n3 is no member");
+    cluster_close(cluster);
+}
+
 Test(member, without_a_leader_nothing_was_changed, .timeout = 60)
 {
     struct cluster *cluster = cluster_open();
     elect(cluster, -1);
-    expect_failure(cluster, "member remove n3 --timeout 300", UNAVAILABLE, "nothing was changed");
+    expect_failure(cluster, "member remove n3 --timeout 3000", UNAVAILABLE, "nothing was changed");
     cluster_close(cluster);
 }
 
@@ -246,7 +257,7 @@ Test(member, a_change_without_an_answer_is_not_known, .timeout = 60)
 {
     struct cluster *cluster = cluster_open();
     fake_node_hold(cluster->nodes[1].store);
-    expect_failure(cluster, "member remove n3 --timeout 300", UNAVAILABLE, "not known");
+    expect_failure(cluster, "member remove n3 --timeout 3000", UNAVAILABLE, "not known");
     cr_assert_eq(fake_node_changes(cluster->nodes[1].store), 1);
     cluster_close(cluster);
 }
@@ -270,6 +281,10 @@ Test(member, list_shows_the_leaders_view, .timeout = 60)
         strstr(cluster->capture->out, "learner  gets a snapshot, takes the place of n1\n"), "%s",
         cluster->capture->out);
     expect_success(cluster, "member list --json", "\"role\":\t\"learner\"");
+    n3->match_index = 0;
+    n3->member.data_id = 0;
+    fake_node_set_status(cluster->nodes[1].store, &status);
+    expect_success(cluster, "member list", "learner  not started yet, takes the place of n1\n");
     stop_node(cluster, 1);
     expect_success(cluster, "member list", "voter   up\n");
     cluster_close(cluster);
@@ -320,16 +335,16 @@ Test(check, a_member_that_is_down_or_has_no_hash_is_status_2, .timeout = 60)
 {
     struct cluster *cluster = cluster_open();
     set_hashes(cluster, 5, 5, 0);
-    cr_assert_eq(run(cluster, "check --timeout 300"), UNKNOWN);
+    cr_assert_eq(run(cluster, "check --timeout 3000"), UNKNOWN);
     cr_assert_not_null(strstr(cluster->capture->out, "n3      3      not known: no hash within"),
                        "%s", cluster->capture->out);
     cr_assert_not_null(strstr(cluster->capture->out, "2 of 3 replicas are equal"));
     stop_node(cluster, 2);
-    cr_assert_eq(run(cluster, "check --timeout 300"), UNKNOWN);
+    cr_assert_eq(run(cluster, "check --timeout 3000"), UNKNOWN);
     cr_assert_not_null(strstr(cluster->capture->out, "not known: cannot connect to"), "%s",
                        cluster->capture->out);
     set_hashes(cluster, 5, 6, 0);
-    cr_assert_eq(run(cluster, "check --timeout 300"), DIFFERENT);
+    cr_assert_eq(run(cluster, "check --timeout 3000"), DIFFERENT);
     cluster_close(cluster);
 }
 
