@@ -33,6 +33,7 @@ struct name_request {
     uid_t uid;
     gid_t gid;
     char *target;   /* of a symbolic link */
+    dev_t rdev;     /* of a device */
     bool may_exist; /* then it is opened, if it is a file */
     int flags;      /* of open(2) with O_CREAT */
     uint32_t pid;

@@ -164,6 +164,7 @@ static void build_create(struct name_request *name, const char *path, struct com
         .uid = name->uid,
         .gid = name->gid,
         .target = name->target,
+        .rdev = name->rdev,
         .exclusive = !name->may_exist,
     };
 
@@ -212,16 +213,44 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
         make(started, FILE_DIRECTORY, mode);
 }
 
+/* False: mknod(2) does not make those. */
+static bool type_of_node(mode_t mode, enum file_type *ret_type)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        *ret_type = FILE_REGULAR;
+        return true;
+    case S_IFIFO:
+        *ret_type = FILE_FIFO;
+        return true;
+    case S_IFSOCK:
+        *ret_type = FILE_SOCKET;
+        return true;
+    case S_IFCHR:
+        *ret_type = FILE_CHAR_DEVICE;
+        return true;
+    case S_IFBLK:
+        *ret_type = FILE_BLOCK_DEVICE;
+        return true;
+    default:
+        return false;
+    }
+}
+
 void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-    (void)rdev;
-    if (!S_ISREG(mode)) {
-        fuse_reply_err(req, EPERM);
+    enum file_type type;
+
+    if (!type_of_node(mode, &type)) {
+        fuse_reply_err(req, EINVAL);
         return;
     }
     struct name_request *started = name_start(req, parent, name);
-    if (started != NULL)
-        make(started, FILE_REGULAR, mode);
+    if (started == NULL)
+        return;
+    if (S_ISCHR(mode) || S_ISBLK(mode))
+        started->rdev = rdev;
+    make(started, type, mode);
 }
 
 void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
