@@ -2,6 +2,7 @@
 
 #include "fs/fs.h"
 #include "fs/publish.h"
+#include "fs/resolve.h"
 #include "raftstore/memory.h"
 #include "raftstore/path.h"
 
@@ -439,7 +440,7 @@ void file_renew_views(struct inode *inode)
     bool renews = has_aged_view(file) && file->publish == NULL && !file_check_detached(file);
     if (renews && inode_path(inode, path)) {
         struct tree_view *tree = tree_view_new(file->fs->tree);
-        if (tree_stat(tree, path, &attr) == 0 && attr.id == inode->id) {
+        if (resolve_in_tree(inode, tree, path, &attr, NULL) == 0) {
             file_advance(file, view_new(tree, &attr));
             for (struct handle *handle = file->handles; handle != NULL; handle = handle->next) {
                 if (view_is_aged(handle->view))

@@ -45,6 +45,10 @@ struct name_request {
     char new_name[PATH_COMPONENT_MAX + 1];
     char new_path[PATH_BYTES_MAX + 1];
     bool no_replace;
+
+    /* By link(2). */
+    struct inode *linked; /* the file, pinned, or NULL */
+    char linked_path[PATH_BYTES_MAX + 1];
 };
 
 /* Copies `name`. NULL: refused and answered already. */

@@ -294,7 +294,8 @@ static void readlink_step(struct request *request, const struct op_result *resul
             request_fail(request, KE_STALE);
         return;
     }
-    int code = tree_read_link(resolved.look.tree, resolved.path, target);
+    int code = resolved.is_by_id ? tree_read_link_id(resolved.look.tree, stat->inode->id, target)
+                                 : tree_read_link(resolved.look.tree, resolved.path, target);
     look_release(&resolved.look);
     if (code != 0) {
         request_fail(request, code);

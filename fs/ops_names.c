@@ -27,6 +27,7 @@ static void name_free(struct request *request)
     inode_unpin(name->parent);
     inode_unpin(name->new_parent);
     inode_unpin(name->made);
+    inode_unpin(name->linked);
     free(name->target);
     free(name);
 }
@@ -83,6 +84,8 @@ void name_send(struct name_request *name)
 
     if (code == 0 && name->new_parent != NULL)
         code = add_directory(name->new_parent, name->new_name, name->new_path, cmd);
+    if (code == 0 && name->linked != NULL && !inode_path(name->linked, name->linked_path))
+        code = KE_NOT_FOUND;
     if (code != 0) {
         command_free(cmd);
         request_fail(&name->request, code);
@@ -109,7 +112,8 @@ static void name_look(struct name_request *name)
     }
     const struct attr attr = resolved.look.attr;
     look_release(&resolved.look);
-    bool is_mine = attr.type == name->type && attr.ctime_ns == name->time_ns;
+    bool is_mine = name->linked != NULL ? attr.id == name->linked->id
+                                        : attr.type == name->type && attr.ctime_ns == name->time_ns;
     if (name->may_exist ? attr.type == FILE_REGULAR : is_mine)
         name->reply(name, &attr);
     else
@@ -263,13 +267,48 @@ void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const ch
     make(started, FILE_SYMLINK, 0777);
 }
 
-/* A file has one name here: as a file system without hard links answers. */
+/* --- one more name --- */
+
+static void build_link(struct name_request *name, const char *path, struct command *cmd)
+{
+    command_link(cmd, name->linked_path, name->linked->id, path);
+}
+
+/* It may be open, with more than the store has. */
+static void reply_linked(struct name_request *name, const struct attr *applied)
+{
+    const struct look look = {.attr = *applied, .since_ns = clock_ns()};
+    struct attr attr;
+    uint64_t round;
+
+    if (file_show(name->linked, &look, 0, &attr, &round) != FILE_READY)
+        attr = *applied;
+    attr.nlink = applied->nlink;
+    reply_entry(name->request.req, name->linked, &attr);
+    request_end(&name->request);
+}
+
 void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
 {
-    (void)ino;
-    (void)new_parent;
-    (void)new_name;
-    fuse_reply_err(req, EPERM);
+    if (control_owns(ino)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    struct inode *linked = inode_pin(&ops_fs(req)->inodes, ino);
+    if (linked == NULL) {
+        fuse_reply_err(req, ESTALE);
+        return;
+    }
+    struct name_request *started = name_start(req, new_parent, new_name);
+    if (started == NULL) {
+        inode_unpin(linked);
+        return;
+    }
+    started->makes = true;
+    started->linked = linked;
+    started->build = build_link;
+    started->reply = reply_linked;
+    name_send(started);
 }
 
 /* --- removing and renaming --- */

@@ -3,6 +3,7 @@
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/request.h"
+#include "fs/resolve.h"
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
 #include "raftstore/path.h"
@@ -203,7 +204,7 @@ static struct view *look_again(struct file *file)
     if (!inode_path(file->inode, path))
         return NULL;
     struct tree_view *tree = tree_view_new(file->fs->tree);
-    if (tree_stat(tree, path, &attr) == 0 && attr.id == file->inode->id)
+    if (resolve_in_tree(file->inode, tree, path, &attr, NULL) == 0)
         view = view_new(tree, &attr);
     tree_view_unref(tree);
     return view;

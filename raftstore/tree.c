@@ -222,20 +222,31 @@ int tree_list_xattrs(struct tree_view *view, uint64_t id, tree_xattr_fn *each, v
     return code;
 }
 
-int tree_read_link(struct tree_view *view, const char *path, char *buffer)
+static int copy_target(const struct attr_row *row, char *buffer)
 {
     static_assert(ATTR_TARGET_MAX <= PATH_BYTES_MAX, "a target fits where a path does");
+
+    if (row->attr.type != FILE_SYMLINK) {
+        return KE_INVALID;
+    }
+    memcpy(buffer, row->target, row->target_size + 1);
+    return 0;
+}
+
+int tree_read_link(struct tree_view *view, const char *path, char *buffer)
+{
     struct attr_row row;
     int code = find(view, path, &row);
 
-    if (code != 0) {
-        return code;
-    }
-    if (row.attr.type != FILE_SYMLINK) {
-        return KE_INVALID;
-    }
-    memcpy(buffer, row.target, row.target_size + 1);
-    return 0;
+    return code == 0 ? copy_target(&row, buffer) : code;
+}
+
+int tree_read_link_id(struct tree_view *view, uint64_t id, char *buffer)
+{
+    struct attr_row row;
+    int code = find_home(view, id, &row);
+
+    return code == 0 ? copy_target(&row, buffer) : code;
 }
 
 int tree_usage(struct tree *tree, struct tree_usage *ret_usage)

@@ -62,6 +62,8 @@ int tree_list_xattrs(struct tree_view *view, uint64_t id, tree_xattr_fn *each, v
 
 /* `buffer` has at least PATH_BYTES_MAX + 1 bytes; NUL-terminated. */
 int tree_read_link(struct tree_view *view, const char *path, char *buffer);
+/* The same by id, as tree_stat_id(). */
+int tree_read_link_id(struct tree_view *view, uint64_t id, char *buffer);
 
 /* The children of a directory in byte order of their names, each once, at a
  * cost of its children (it seeks past subtrees). Owned by one thread at a time. */
