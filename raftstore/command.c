@@ -335,7 +335,7 @@ void command_set_xattr(struct command *cmd, const char *path, uint64_t id, const
     body.name = borrow_text(name);
     body.value = borrow(value, size);
     body.mode = (Keelfspb__SetXattrRequest__Mode)mode;
-    if (mode != XATTR_REMOVE) {
+    if (mode != COMMAND_XATTR_REMOVE) {
         cmd->takes_space = true;
     }
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__SetXattr;

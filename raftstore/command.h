@@ -142,7 +142,12 @@ void command_link(struct command *cmd, const char *from, uint64_t id, const char
  * of a file. */
 #define COMMAND_XATTR_VALUE_MAX  (64u << 10)
 #define COMMAND_XATTRS_BYTES_MAX (256u << 10)
-enum command_xattr_mode { XATTR_ANY, XATTR_CREATE, XATTR_REPLACE, XATTR_REMOVE };
+enum command_xattr_mode {
+    COMMAND_XATTR_ANY,
+    COMMAND_XATTR_CREATE,
+    COMMAND_XATTR_REPLACE,
+    COMMAND_XATTR_REMOVE
+};
 void command_set_xattr(struct command *cmd, const char *path, uint64_t id, const char *name,
                        const void *value, size_t size, enum command_xattr_mode mode);
 

@@ -74,8 +74,8 @@ Test(executor_xattr, what_is_set_is_listed_and_read)
     struct attr before, after;
 
     cr_assert_eq(volume_stat(&v, "f", &before), 0);
-    cr_assert_eq(set("f", "user.b", "2", XATTR_ANY), 0);
-    cr_assert_eq(set("f", "user.a", "", XATTR_ANY), 0);
+    cr_assert_eq(set("f", "user.b", "2", COMMAND_XATTR_ANY), 0);
+    cr_assert_eq(set("f", "user.a", "", COMMAND_XATTR_ANY), 0);
     assert_names("f", "user.a,user.b,");
     cr_assert_eq(get("f", "user.b", value), 0);
     cr_assert_str_eq(value, "2");
@@ -93,14 +93,14 @@ Test(executor_xattr, create_replace_and_remove_mind_what_is_there)
 {
     char value[100];
 
-    cr_assert_eq(set("f", "user.a", "1", XATTR_REPLACE), KE_NO_XATTR);
-    cr_assert_eq(set("f", "user.a", "", XATTR_REMOVE), KE_NO_XATTR);
-    cr_assert_eq(set("f", "user.a", "1", XATTR_CREATE), 0);
-    cr_assert_eq(set("f", "user.a", "2", XATTR_CREATE), KE_EXISTS);
-    cr_assert_eq(set("f", "user.a", "22", XATTR_REPLACE), 0);
+    cr_assert_eq(set("f", "user.a", "1", COMMAND_XATTR_REPLACE), KE_NO_XATTR);
+    cr_assert_eq(set("f", "user.a", "", COMMAND_XATTR_REMOVE), KE_NO_XATTR);
+    cr_assert_eq(set("f", "user.a", "1", COMMAND_XATTR_CREATE), 0);
+    cr_assert_eq(set("f", "user.a", "2", COMMAND_XATTR_CREATE), KE_EXISTS);
+    cr_assert_eq(set("f", "user.a", "22", COMMAND_XATTR_REPLACE), 0);
     cr_assert_eq(get("f", "user.a", value), 0);
     cr_assert_str_eq(value, "22");
-    cr_assert_eq(set("f", "user.a", "", XATTR_REMOVE), 0);
+    cr_assert_eq(set("f", "user.a", "", COMMAND_XATTR_REMOVE), 0);
     assert_names("f", "");
 }
 
@@ -108,8 +108,8 @@ Test(executor_xattr, they_follow_the_file_and_go_with_it)
 {
     char value[100];
 
-    cr_assert_eq(set("f", "user.a", "1", XATTR_ANY), 0);
-    cr_assert_eq(set("f", "user.b", "2", XATTR_ANY), 0);
+    cr_assert_eq(set("f", "user.a", "1", COMMAND_XATTR_ANY), 0);
+    cr_assert_eq(set("f", "user.b", "2", COMMAND_XATTR_ANY), 0);
     cr_assert_eq(volume_rename(&v, "f", "g"), 0);
     cr_assert_eq(get("g", "user.a", value), 0);
     cr_assert_eq(volume_remove(&v, "g", false), 0);
@@ -124,15 +124,15 @@ Test(executor_xattr, past_their_limits_they_are_refused)
     memset(name, 'n', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     memset(large, 'x', COMMAND_XATTR_VALUE_MAX + 1);
-    cr_assert_eq(set("f", name, "1", XATTR_ANY), KE_NAME_TOO_LONG);
-    cr_assert_eq(set("f", "", "1", XATTR_ANY), KE_INVALID);
-    cr_assert_eq(set("f", "user.a", large, XATTR_ANY), KE_TOO_LARGE);
+    cr_assert_eq(set("f", name, "1", COMMAND_XATTR_ANY), KE_NAME_TOO_LONG);
+    cr_assert_eq(set("f", "", "1", COMMAND_XATTR_ANY), KE_INVALID);
+    cr_assert_eq(set("f", "user.a", large, COMMAND_XATTR_ANY), KE_TOO_LARGE);
     large[COMMAND_XATTR_VALUE_MAX] = '\0';
     for (int i = 0; i < 3; i++) {
         snprintf(name, sizeof name, "user.%d", i);
-        cr_assert_eq(set("f", name, large, XATTR_ANY), 0);
+        cr_assert_eq(set("f", name, large, COMMAND_XATTR_ANY), 0);
     }
-    cr_assert_eq(set("f", "user.3", large, XATTR_ANY), KE_NO_SPACE);
+    cr_assert_eq(set("f", "user.3", large, COMMAND_XATTR_ANY), KE_NO_SPACE);
     assert_names("f", "user.0,user.1,user.2,");
     free(large);
 }
@@ -140,8 +140,8 @@ Test(executor_xattr, past_their_limits_they_are_refused)
 Test(executor_xattr, a_directory_and_the_root_have_them_too)
 {
     cr_assert_eq(volume_mkdir(&v, "d"), 0);
-    cr_assert_eq(set("d", "user.a", "1", XATTR_ANY), 0);
-    cr_assert_eq(set("", "user.a", "1", XATTR_ANY), 0);
+    cr_assert_eq(set("d", "user.a", "1", COMMAND_XATTR_ANY), 0);
+    cr_assert_eq(set("", "user.a", "1", COMMAND_XATTR_ANY), 0);
     assert_names("d", "user.a,");
     volume_assert_names(&v, "", "d/,f");
 }
