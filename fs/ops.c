@@ -3,7 +3,7 @@
 #include "fs/init_flags.h"
 
 /* What is missing is answered by the kernel: locks are local to the node, and
- * extended attributes and fallocate are not supported. */
+ * fallocate is not supported. */
 const struct fuse_lowlevel_ops ops_table = {
     .init = init_flags_want,
     .lookup = ops_lookup,
@@ -33,4 +33,8 @@ const struct fuse_lowlevel_ops ops_table = {
     .releasedir = ops_releasedir,
     .fsyncdir = ops_fsyncdir,
     .statfs = ops_statfs,
+    .setxattr = ops_setxattr,
+    .getxattr = ops_getxattr,
+    .listxattr = ops_listxattr,
+    .removexattr = ops_removexattr,
 };
