@@ -45,6 +45,7 @@ struct name_request {
     char new_name[PATH_COMPONENT_MAX + 1];
     char new_path[PATH_BYTES_MAX + 1];
     bool no_replace;
+    bool exchanges;
 
     /* By link(2). */
     struct inode *linked; /* the file, pinned, or NULL */

@@ -354,7 +354,10 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void build_rename(struct name_request *name, const char *path, struct command *cmd)
 {
-    command_rename(cmd, path, name->new_path, name->no_replace);
+    if (name->exchanges)
+        command_exchange(cmd, path, name->new_path);
+    else
+        command_rename(cmd, path, name->new_path, name->no_replace);
 }
 
 static void rename_start(struct name_request *name, struct inode *new_parent, const char *new_name)
@@ -369,7 +372,7 @@ static void rename_start(struct name_request *name, struct inode *new_parent, co
 void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                 const char *new_name, unsigned flags)
 {
-    if ((flags & ~(unsigned)RENAME_NOREPLACE) != 0) {
+    if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE) {
         fuse_reply_err(req, EINVAL);
         return;
     }
@@ -389,6 +392,7 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
         inode_unpin(target);
         return;
     }
-    started->no_replace = (flags & RENAME_NOREPLACE) != 0;
+    started->no_replace = flags == RENAME_NOREPLACE;
+    started->exchanges = flags == RENAME_EXCHANGE;
     rename_start(started, target, new_name);
 }
