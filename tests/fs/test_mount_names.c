@@ -170,9 +170,6 @@ Test(mount_names, rename_replaces_or_refuses_as_asked)
     assert_fails(renameat2(AT_FDCWD, mounted_path(&m, "a"), AT_FDCWD, mounted_path(&m, "b"),
                            RENAME_NOREPLACE),
                  EEXIST);
-    assert_fails(renameat2(AT_FDCWD, mounted_path(&m, "a"), AT_FDCWD, mounted_path(&m, "b"),
-                           RENAME_EXCHANGE),
-                 EINVAL);
     cr_assert_eq(rename(mounted_path(&m, "a"), mounted_path(&m, "b")), 0);
     assert_content("b", "a");
     cr_assert(remote_is(&m, "a", NULL));
