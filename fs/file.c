@@ -350,6 +350,7 @@ void file_unlock(struct file *file)
         view_unref(file->view);
         file->view = NULL;
         file->is_detached = false;
+        file->if_version = 0;
     }
     pthread_mutex_unlock(&file->lock);
     for (size_t i = 0; i < freed; i++)
@@ -388,6 +389,20 @@ void file_abandon(struct inode *inode)
 }
 
 /* --- changes that are not publishes --- */
+
+int file_set_if_version(struct inode *inode, uint64_t version)
+{
+    struct file *file = inode_file(inode);
+
+    if (file == NULL)
+        return KE_INVALID;
+    pthread_mutex_lock(&file->lock);
+    bool is_open = has_open_handle(file);
+    if (is_open)
+        file->if_version = version;
+    pthread_mutex_unlock(&file->lock);
+    return is_open ? 0 : KE_INVALID;
+}
 
 void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,
                         const struct look *look)

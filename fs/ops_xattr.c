@@ -3,10 +3,14 @@
  * Names of the namespaces user, trusted and security are kept as they are; who may
  * use which is checked by the kernel. What begins with "user.keelfs." is made up
  * here and never listed:
- *   user.keelfs.version   of the file, in decimal; read-only
+ *   user.keelfs.version      of the file, in decimal; read-only
+ *   user.keelfs.if-version   write-only, of a file that is open on this node: the next
+ *                            publish of what is written to it here fails with ESTALE
+ *                            unless the file has this version then; 0: any
  */
 #include "fs/control.h"
 #include "fs/errno.h"
+#include "fs/file.h"
 #include "fs/ops.h"
 #include "fs/request.h"
 #include "fs/resolve.h"
@@ -20,9 +24,10 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-#define OWN_PREFIX     "user.keelfs."
-#define VERSION_NAME   OWN_PREFIX "version"
-#define TRUSTED_PREFIX "trusted."
+#define OWN_PREFIX      "user.keelfs."
+#define VERSION_NAME    OWN_PREFIX "version"
+#define IF_VERSION_NAME OWN_PREFIX "if-version"
+#define TRUSTED_PREFIX  "trusted."
 
 struct xattr_request {
     struct request request;
@@ -267,11 +272,46 @@ static int check_change(fuse_ino_t ino, const char *name)
     return is_own(name) ? EPERM : check_name(name);
 }
 
+/* False: it is no decimal number. */
+static bool read_version(const char *value, size_t size, uint64_t *ret_version)
+{
+    uint64_t version = 0;
+
+    /* A trailing newline comes from the shell. */
+    if (size > 0 && value[size - 1] == '\n')
+        size--;
+    for (size_t i = 0; i < size; i++) {
+        unsigned digit = (unsigned)(value[i] - '0');
+        if (digit > 9 || version > (UINT64_MAX - digit) / 10)
+            return false;
+        version = version * 10 + digit;
+    }
+    *ret_version = version;
+    return size > 0;
+}
+
+static void set_if_version(fuse_req_t req, fuse_ino_t ino, const char *value, size_t size)
+{
+    struct inode *inode = inode_pin(&ops_fs(req)->inodes, ino);
+    uint64_t version;
+    int code = KE_STALE;
+
+    if (inode != NULL)
+        code =
+            read_version(value, size, &version) ? file_set_if_version(inode, version) : KE_INVALID;
+    inode_unpin(inode);
+    fuse_reply_err(req, errno_of(code));
+}
+
 void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                   int flags)
 {
     int number = check_change(ino, name);
 
+    if (!control_owns(ino) && strcmp(name, IF_VERSION_NAME) == 0) {
+        set_if_version(req, ino, value, size);
+        return;
+    }
     if (number == 0 && flags == (XATTR_CREATE | XATTR_REPLACE))
         number = EINVAL;
     if (number != 0) {

@@ -16,6 +16,7 @@
 struct publish {
     struct file *file; /* pins its inode */
     uint64_t deadline_ns;
+    uint64_t if_version; /* see file.h */
     unsigned tries;
     char path[PATH_BYTES_MAX + 1]; /* of the last try */
 };
@@ -107,6 +108,8 @@ void publish_start(struct file *file)
         publish = mem_zalloc(sizeof(*publish));
         publish->file = file;
         publish->deadline_ns = deadline_ns;
+        publish->if_version = file->if_version;
+        file->if_version = 0;
         file->publish = publish;
         take_marked(file);
         inode_pin_again(file->inode);
@@ -285,7 +288,7 @@ static void publish_send(struct publish *publish)
         return;
     }
     struct command *cmd = command_new();
-    layer_pack(&file->in_flight, publish->path, file->inode->id, cmd);
+    layer_pack(&file->in_flight, publish->path, file->inode->id, publish->if_version, cmd);
     struct publish_try *try = mem_alloc(sizeof(*try));
     try->publish = publish;
     op_init(&try->op, request_left_ms(publish->deadline_ns), try_done, try_release);

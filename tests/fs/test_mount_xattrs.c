@@ -270,3 +270,88 @@ Test(mount_xattrs, the_version_of_a_file_can_be_read_and_not_set)
     assert_fails(drop("f", "user.keelfs.version"), EPERM);
     assert_fails(get("f", "user.keelfs.other"), ENODATA);
 }
+
+static void set_if_version(int fd, uint64_t version)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)version);
+    cr_assert_eq(fsetxattr(fd, "user.keelfs.if-version", text, strlen(text), 0), 0, "%s",
+                 strerror(errno));
+}
+
+Test(mount_xattrs, a_publish_on_the_condition_of_a_version_has_one_winner)
+{
+    uint64_t version = version_of("f");
+    int fd = open(mounted_path(&m, "f"), O_WRONLY | O_TRUNC);
+
+    set_if_version(fd, version);
+    cr_assert_eq(write(fd, "mine", 4), 4);
+    cr_assert_eq(close(fd), 0, "%s", strerror(errno));
+    cr_assert(remote_is(&m, "f", "mine"));
+
+    fd = open(mounted_path(&m, "f"), O_WRONLY | O_TRUNC);
+    set_if_version(fd, version);
+    cr_assert_eq(write(fd, "late", 4), 4);
+    assert_fails(fsync(fd), ESTALE);
+    assert_fails(close(fd), ESTALE);
+    cr_assert(remote_is(&m, "f", "mine"));
+}
+
+Test(mount_xattrs, a_change_elsewhere_between_open_and_close_refuses_the_publish)
+{
+    int fd = open(mounted_path(&m, "f"), O_WRONLY | O_APPEND);
+
+    set_if_version(fd, version_of("f"));
+    cr_assert_eq(write(fd, "+", 1), 1);
+    remote_put(&m, "f", "theirs", 6);
+    assert_fails(close(fd), ESTALE);
+    cr_assert(remote_is(&m, "f", "theirs"));
+}
+
+Test(mount_xattrs, the_condition_is_for_one_publish_and_goes_with_the_last_close)
+{
+    int fd = open(mounted_path(&m, "f"), O_WRONLY | O_APPEND);
+
+    set_if_version(fd, version_of("f"));
+    cr_assert_eq(write(fd, "1", 1), 1);
+    cr_assert_eq(fsync(fd), 0, "%s", strerror(errno));
+    cr_assert_eq(write(fd, "2", 1), 1);
+    cr_assert_eq(fsync(fd), 0, "%s", strerror(errno));
+    set_if_version(fd, 1);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(mounted_write(&m, "f", O_APPEND, "3"), 0, "%s", strerror(errno));
+    cr_assert(remote_is(&m, "f", "text123"));
+}
+
+/* Shorter once, then longer: two writes in one command, of which the first counts. */
+Test(mount_xattrs, the_condition_holds_for_a_publish_of_several_parts)
+{
+    int fd = open(mounted_path(&m, "f"), O_WRONLY);
+
+    set_if_version(fd, version_of("f"));
+    cr_assert_eq(ftruncate(fd, 1), 0);
+    cr_assert_eq(ftruncate(fd, 3), 0);
+    cr_assert_eq(pwrite(fd, "!", 1, 3), 1);
+    cr_assert_eq(close(fd), 0, "%s", strerror(errno));
+    size_t size;
+    char *seen = fake_store_read(m.store, "f", &size);
+    cr_assert_eq(size, 4);
+    cr_assert_eq(memcmp(seen, "t\0\0!", 4), 0);
+    free(seen);
+}
+
+Test(mount_xattrs, a_condition_needs_an_open_file_and_a_number)
+{
+    assert_fails(set_flags("f", "user.keelfs.if-version", "1", 0), EINVAL);
+    int fd = open(mounted_path(&m, "f"), O_WRONLY);
+    assert_fails(set_flags("f", "user.keelfs.if-version", "one", 0), EINVAL);
+    assert_fails(set_flags("f", "user.keelfs.if-version", "", 0), EINVAL);
+    assert_fails(set_flags("f", "user.keelfs.if-version", "99999999999999999999", 0), EINVAL);
+    cr_assert_eq(set_flags("f", "user.keelfs.if-version", "1\n", 0), 0);
+    cr_assert_eq(set_flags("f", "user.keelfs.if-version", "0", 0), 0);
+    assert_fails(get("f", "user.keelfs.if-version"), ENODATA);
+    cr_assert_eq(write(fd, "T", 1), 1);
+    cr_assert_eq(close(fd), 0, "%s", strerror(errno));
+    cr_assert(remote_is(&m, "f", "Text"));
+}
