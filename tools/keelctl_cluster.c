@@ -108,7 +108,8 @@ static const char *describe_purpose(const Keelfspb__StatusResponse *status,
 void keelctl_member_state(const Keelfspb__StatusResponse *status,
                           const Keelfspb__MemberStatus *member, char *ret_state)
 {
-    char space[KEELCTL_STATE_MAX];
+    /* The longest state and its end fit beside it. */
+    char space[KEELCTL_STATE_MAX - sizeof("gets a snapshot")];
     const char *purpose = describe_purpose(status, member, space, sizeof(space));
     const char *state = "-";
     if (member->is_self)
