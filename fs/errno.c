@@ -52,6 +52,12 @@ int errno_of(int code)
         return EAGAIN;
     case KE_NOT_SUPPORTED:
         return EOPNOTSUPP;
+    case KE_TOO_MANY_LINKS:
+        return EMLINK;
+    case KE_NO_XATTR:
+        return ENODATA;
+    case KE_QUOTA:
+        return EDQUOT;
     case KE_NOT_REGULAR:
         return EINVAL;
     }

@@ -2,6 +2,7 @@
 
 #include "fs/fs.h"
 #include "fs/publish.h"
+#include "fs/resolve.h"
 #include "raftstore/memory.h"
 #include "raftstore/path.h"
 
@@ -349,6 +350,7 @@ void file_unlock(struct file *file)
         view_unref(file->view);
         file->view = NULL;
         file->is_detached = false;
+        file->if_version = 0;
     }
     pthread_mutex_unlock(&file->lock);
     for (size_t i = 0; i < freed; i++)
@@ -387,6 +389,20 @@ void file_abandon(struct inode *inode)
 }
 
 /* --- changes that are not publishes --- */
+
+int file_set_if_version(struct inode *inode, uint64_t version)
+{
+    struct file *file = inode_file(inode);
+
+    if (file == NULL)
+        return KE_INVALID;
+    pthread_mutex_lock(&file->lock);
+    bool is_open = has_open_handle(file);
+    if (is_open)
+        file->if_version = version;
+    pthread_mutex_unlock(&file->lock);
+    return is_open ? 0 : KE_INVALID;
+}
 
 void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,
                         const struct look *look)
@@ -439,7 +455,7 @@ void file_renew_views(struct inode *inode)
     bool renews = has_aged_view(file) && file->publish == NULL && !file_check_detached(file);
     if (renews && inode_path(inode, path)) {
         struct tree_view *tree = tree_view_new(file->fs->tree);
-        if (tree_stat(tree, path, &attr) == 0 && attr.id == inode->id) {
+        if (resolve_in_tree(inode, tree, path, &attr, NULL) == 0) {
             file_advance(file, view_new(tree, &attr));
             for (struct handle *handle = file->handles; handle != NULL; handle = handle->next) {
                 if (view_is_aged(handle->view))

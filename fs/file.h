@@ -104,6 +104,7 @@ struct file {
     struct publish *publish; /* the one under way, or NULL */
     struct waiters waiters;  /* for its end */
     bool is_detached;        /* removed: nothing is published any more */
+    uint64_t if_version;     /* the next publish is refused unless the file has it; 0: any */
 };
 
 enum file_answer { FILE_READY, FILE_WAIT, FILE_WAIT_BUDGET };
@@ -182,6 +183,11 @@ int file_publish(struct handle *handle, struct file_publish *publish, uint64_t *
 
 /* A publish of the file is under way: attributes must not be changed now. */
 enum file_answer file_settled(struct inode *inode, uint64_t *ret_round);
+
+/* The next publish of what is written to the file here fails with KE_STALE unless
+ * it has this version; 0 takes the condition back. KE_INVALID when nobody has the
+ * file open. */
+int file_set_if_version(struct inode *inode, uint64_t version);
 
 /* set_attr with `set` has been applied, and `look` found the file after that. */
 void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,

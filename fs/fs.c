@@ -60,10 +60,15 @@ static void fs_observe(void *ctx, const struct change *changes, size_t count)
         const struct change *change = &changes[i];
         switch (change->kind) {
         case CHANGE_REMOVED:
-            inode_note_removed(&fs->inodes, change->id);
+            /* With a name left it lives, and is found by its id. */
+            if (change->nlink == 0)
+                inode_note_removed(&fs->inodes, change->id);
             break;
         case CHANGE_RENAMED:
             inode_note_renamed(&fs->inodes, change->id, change->path, change->to);
+            break;
+        case CHANGE_EXCHANGED:
+            inode_note_exchanged(&fs->inodes, change->path, change->to);
             break;
         case CHANGE_CREATED:
         case CHANGE_CONTENT:

@@ -237,6 +237,22 @@ void inode_note_renamed(struct inode_table *table, uint64_t id, const char *from
     pthread_mutex_unlock(&table->lock);
 }
 
+void inode_note_exchanged(struct inode_table *table, const char *one, const char *other)
+{
+    pthread_mutex_lock(&table->lock);
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        for (struct inode *inode = table->buckets[i]; inode != NULL; inode = inode->next) {
+            if (inode->removed)
+                continue;
+            if (path_is_within(inode->path, one))
+                move_path(inode, one, other);
+            else if (path_is_within(inode->path, other))
+                move_path(inode, other, one);
+        }
+    }
+    pthread_mutex_unlock(&table->lock);
+}
+
 size_t inode_table_lose_all(struct inode_table *table)
 {
     size_t count = 0;

@@ -75,6 +75,8 @@ bool inode_is_removed(struct inode *inode);
 /* From the observer. A rename of a directory moves all below it along. */
 void inode_note_removed(struct inode_table *table, uint64_t id);
 void inode_note_renamed(struct inode_table *table, uint64_t id, const char *from, const char *to);
+/* `one` and `other`, neither in the other, change places with all below them. */
+void inode_note_exchanged(struct inode_table *table, const char *one, const char *other);
 
 /* All paths may be wrong (see relocate.h): every inode that is not removed, but for
  * the root, is lost until it is found. Returns how many are. */

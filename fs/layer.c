@@ -320,7 +320,8 @@ static void pack_write(const struct layer *layer, struct command_write *write, s
     free(extents);
 }
 
-void layer_pack(const struct layer *layer, const char *path, uint64_t id, struct command *cmd)
+void layer_pack(const struct layer *layer, const char *path, uint64_t id, uint64_t if_version,
+                struct command *cmd)
 {
     struct command_write write = {
         .path = path,
@@ -328,6 +329,7 @@ void layer_pack(const struct layer *layer, const char *path, uint64_t id, struct
         .truncate = layer->truncated,
         .truncate_size = layer->end,
         .clear_suid = layer->clear_suid,
+        .if_version = if_version,
     };
 
     assert(!layer_is_empty(layer));
@@ -340,8 +342,11 @@ void layer_pack(const struct layer *layer, const char *path, uint64_t id, struct
             .id = id,
             .truncate = true,
             .truncate_size = layer->low,
+            .if_version = if_version,
         };
         command_write(cmd, &cut);
+        /* By now it has another. */
+        write.if_version = 0;
     }
     pack_write(layer, &write, cmd);
     if (layer->times_mask != 0) {

@@ -89,7 +89,9 @@ void layer_read(const struct layer *layer, uint64_t below, uint64_t offset, void
 /* Size and times with the layer over what has `attr`. */
 void layer_amend_attr(const struct layer *layer, struct attr *attr);
 
-/* Adds the layer's requests to `cmd`; every byte is copied. */
-void layer_pack(const struct layer *layer, const char *path, uint64_t id, struct command *cmd);
+/* Adds the layer's requests to `cmd`; every byte is copied. `if_version`: refused
+ * with KE_STALE unless the file has it; 0: any. */
+void layer_pack(const struct layer *layer, const char *path, uint64_t id, uint64_t if_version,
+                struct command *cmd);
 
 #endif

@@ -33,6 +33,7 @@ struct name_request {
     uid_t uid;
     gid_t gid;
     char *target;   /* of a symbolic link */
+    dev_t rdev;     /* of a device */
     bool may_exist; /* then it is opened, if it is a file */
     int flags;      /* of open(2) with O_CREAT */
     uint32_t pid;
@@ -44,6 +45,11 @@ struct name_request {
     char new_name[PATH_COMPONENT_MAX + 1];
     char new_path[PATH_BYTES_MAX + 1];
     bool no_replace;
+    bool exchanges;
+
+    /* By link(2). */
+    struct inode *linked; /* the file, pinned, or NULL */
+    char linked_path[PATH_BYTES_MAX + 1];
 };
 
 /* Copies `name`. NULL: refused and answered already. */

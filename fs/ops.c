@@ -3,7 +3,7 @@
 #include "fs/init_flags.h"
 
 /* What is missing is answered by the kernel: locks are local to the node, and
- * extended attributes and fallocate are not supported. */
+ * all bytes of a file are data to lseek(2). */
 const struct fuse_lowlevel_ops ops_table = {
     .init = init_flags_want,
     .lookup = ops_lookup,
@@ -26,6 +26,7 @@ const struct fuse_lowlevel_ops ops_table = {
     .flush = ops_flush,
     .fsync = ops_fsync,
     .copy_file_range = ops_copy_file_range,
+    .fallocate = ops_fallocate,
     .release = ops_release,
     .opendir = ops_opendir,
     .readdir = ops_readdir,
@@ -33,4 +34,8 @@ const struct fuse_lowlevel_ops ops_table = {
     .releasedir = ops_releasedir,
     .fsyncdir = ops_fsyncdir,
     .statfs = ops_statfs,
+    .setxattr = ops_setxattr,
+    .getxattr = ops_getxattr,
+    .listxattr = ops_listxattr,
+    .removexattr = ops_removexattr,
 };

@@ -1,4 +1,4 @@
-/* Open files in use: read, write, flush, fsync. */
+/* Open files in use: read, write, fallocate, flush, fsync. */
 #include "fs/control.h"
 #include "fs/errno.h"
 #include "fs/file.h"
@@ -12,6 +12,9 @@
 
 /* As much as one write(2) of the kernel brings. */
 #define COPY_BLOCK_MAX (1u << 20)
+
+/* Zeros that are written for one fallocate(2). */
+#define ZEROS_MAX (64u << 20)
 
 static struct handle *handle_of(const struct fuse_file_info *fi)
 {
@@ -46,9 +49,10 @@ struct io_request {
     struct handle *handle; /* stays open: the kernel waits for the answer */
     struct inode *inode;   /* pinned */
     struct file_write write;
-    void *data;    /* own copy of what is written, or NULL */
-    size_t held;   /* its size, as the budget knows it */
-    bool is_write; /* the answer is a number of bytes */
+    uint64_t zero_end; /* zeros are written up to here, a block a time; 0: none */
+    void *data;        /* own copy of what is written, or NULL */
+    size_t held;       /* its size, as the budget knows it */
+    bool is_write;     /* the answer is a number of bytes */
     bool is_written;
     bool publishes; /* after the write: the file was opened with O_SYNC */
     struct file_publish publish;
@@ -139,14 +143,28 @@ static void publish_step(struct request *request, const struct op_result *result
         io_wait(io, answer, round, publish_step);
 }
 
+/* The next block of zeros. False: that was the last. */
+static bool zero_on(struct io_request *io)
+{
+    io->write.offset += io->write.size;
+    if (io->write.offset >= io->zero_end)
+        return false;
+    if (io->zero_end - io->write.offset < io->write.size)
+        io->write.size = (size_t)(io->zero_end - io->write.offset);
+    return true;
+}
+
 static void write_step(struct request *request, const struct op_result *result)
 {
     struct io_request *io = (struct io_request *)request;
     uint64_t round;
     int answer = result->code;
 
-    if (answer == 0)
-        answer = file_write(io->handle, &io->write, &round);
+    if (answer == 0) {
+        do {
+            answer = file_write(io->handle, &io->write, &round);
+        } while (answer == FILE_READY && zero_on(io));
+    }
     if (answer < 0) {
         request_fail(request, answer);
         return;
@@ -220,6 +238,60 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
     };
     io->is_write = true;
     write_step(&io->request, &begin);
+}
+
+/* --- fallocate --- */
+
+static void write_zeros(fuse_req_t req, struct handle *handle, uint64_t offset, uint64_t end)
+{
+    const struct op_result begin = {0};
+    struct io_request *io = io_start(req, handle);
+    size_t size = end - offset < COPY_BLOCK_MAX ? (size_t)(end - offset) : COPY_BLOCK_MAX;
+
+    if (!budget_hold(&io->request.fs->budget, size)) {
+        request_fail(&io->request, KE_BUSY);
+        return;
+    }
+    io->held = size;
+    io->data = mem_zalloc(size);
+    io->zero_end = end;
+    io->write = (struct file_write){
+        .clear_suid = fuse_req_ctx(req)->uid != 0,
+        .offset = offset,
+        .data = io->data,
+        .size = size,
+        .deadline_ns = io->request.deadline_ns,
+    };
+    write_step(&io->request, &begin);
+}
+
+/* Nothing is set aside: room is found, or not, when a write is published. Holes are
+ * zeros that are written, and a longer file has one at its end: a truncation would
+ * cut off what other nodes append meanwhile. */
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+                   struct fuse_file_info *fi)
+{
+    bool zeroes = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
+    uint64_t start = (uint64_t)offset;
+    uint64_t end = start + (uint64_t)length;
+    struct attr attr;
+
+    if (control_owns(ino) ||
+        (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0) {
+        fuse_reply_err(req, EOPNOTSUPP);
+        return;
+    }
+    file_show_handle(handle_of(fi), &attr);
+    if ((mode & FALLOC_FL_KEEP_SIZE) && end > attr.size)
+        end = attr.size;
+    if (!zeroes)
+        start = end > attr.size ? end - 1 : end;
+    if (start >= end)
+        fuse_reply_err(req, 0);
+    else if (end - start > ZEROS_MAX)
+        fuse_reply_err(req, EOPNOTSUPP);
+    else
+        write_zeros(req, handle_of(fi), start, end);
 }
 
 /* One process closes the file; others may go on using it. */

@@ -294,7 +294,8 @@ static void readlink_step(struct request *request, const struct op_result *resul
             request_fail(request, KE_STALE);
         return;
     }
-    int code = tree_read_link(resolved.look.tree, resolved.path, target);
+    int code = resolved.is_by_id ? tree_read_link_id(resolved.look.tree, stat->inode->id, target)
+                                 : tree_read_link(resolved.look.tree, resolved.path, target);
     look_release(&resolved.look);
     if (code != 0) {
         request_fail(request, code);
@@ -314,6 +315,21 @@ void ops_readlink(fuse_req_t req, fuse_ino_t ino)
 
 /* --- statfs --- */
 
+static uint64_t min_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A quota is the size of the volume; what is left of it is free, as far as the disk
+ * has it. `limit` and `used` are in the unit of `free`. */
+static void apply_limit(uint64_t limit, uint64_t used, uint64_t *total, uint64_t *free)
+{
+    if (limit == 0)
+        return;
+    *total = limit;
+    *free = min_of(*free, limit > used ? limit - used : 0);
+}
+
 /* What is free is free on this node; what is used is content, which every node
  * has. */
 void ops_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -328,16 +344,23 @@ void ops_statfs(fuse_req_t req, fuse_ino_t ino)
         return;
     }
     tree_usage(fs->tree, &usage);
-    fsblkcnt_t used = (usage.bytes + local.f_frsize - 1) / local.f_frsize;
+    uint64_t used = (usage.bytes + local.f_frsize - 1) / local.f_frsize;
+    uint64_t free_blocks = local.f_bavail;
+    uint64_t free_files = local.f_favail;
+    uint64_t blocks = used + free_blocks;
+    uint64_t files = usage.files + free_files;
+    apply_limit((usage.quota.bytes + local.f_frsize - 1) / local.f_frsize, used, &blocks,
+                &free_blocks);
+    apply_limit(usage.quota.files, usage.files, &files, &free_files);
     struct statvfs st = {
         .f_bsize = local.f_bsize,
         .f_frsize = local.f_frsize,
-        .f_blocks = used + local.f_bavail,
-        .f_bfree = local.f_bavail,
-        .f_bavail = local.f_bavail,
-        .f_files = usage.files + local.f_favail,
-        .f_ffree = local.f_favail,
-        .f_favail = local.f_favail,
+        .f_blocks = blocks,
+        .f_bfree = free_blocks,
+        .f_bavail = free_blocks,
+        .f_files = files,
+        .f_ffree = free_files,
+        .f_favail = free_files,
         .f_namemax = PATH_COMPONENT_MAX,
     };
     fuse_reply_statfs(req, &st);

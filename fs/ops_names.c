@@ -27,6 +27,7 @@ static void name_free(struct request *request)
     inode_unpin(name->parent);
     inode_unpin(name->new_parent);
     inode_unpin(name->made);
+    inode_unpin(name->linked);
     free(name->target);
     free(name);
 }
@@ -83,6 +84,8 @@ void name_send(struct name_request *name)
 
     if (code == 0 && name->new_parent != NULL)
         code = add_directory(name->new_parent, name->new_name, name->new_path, cmd);
+    if (code == 0 && name->linked != NULL && !inode_path(name->linked, name->linked_path))
+        code = KE_NOT_FOUND;
     if (code != 0) {
         command_free(cmd);
         request_fail(&name->request, code);
@@ -109,7 +112,8 @@ static void name_look(struct name_request *name)
     }
     const struct attr attr = resolved.look.attr;
     look_release(&resolved.look);
-    bool is_mine = attr.type == name->type && attr.ctime_ns == name->time_ns;
+    bool is_mine = name->linked != NULL ? attr.id == name->linked->id
+                                        : attr.type == name->type && attr.ctime_ns == name->time_ns;
     if (name->may_exist ? attr.type == FILE_REGULAR : is_mine)
         name->reply(name, &attr);
     else
@@ -164,6 +168,7 @@ static void build_create(struct name_request *name, const char *path, struct com
         .uid = name->uid,
         .gid = name->gid,
         .target = name->target,
+        .rdev = name->rdev,
         .exclusive = !name->may_exist,
     };
 
@@ -212,16 +217,44 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
         make(started, FILE_DIRECTORY, mode);
 }
 
+/* False: mknod(2) does not make those. */
+static bool type_of_node(mode_t mode, enum file_type *ret_type)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        *ret_type = FILE_REGULAR;
+        return true;
+    case S_IFIFO:
+        *ret_type = FILE_FIFO;
+        return true;
+    case S_IFSOCK:
+        *ret_type = FILE_SOCKET;
+        return true;
+    case S_IFCHR:
+        *ret_type = FILE_CHAR_DEVICE;
+        return true;
+    case S_IFBLK:
+        *ret_type = FILE_BLOCK_DEVICE;
+        return true;
+    default:
+        return false;
+    }
+}
+
 void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-    (void)rdev;
-    if (!S_ISREG(mode)) {
-        fuse_reply_err(req, EPERM);
+    enum file_type type;
+
+    if (!type_of_node(mode, &type)) {
+        fuse_reply_err(req, EINVAL);
         return;
     }
     struct name_request *started = name_start(req, parent, name);
-    if (started != NULL)
-        make(started, FILE_REGULAR, mode);
+    if (started == NULL)
+        return;
+    if (S_ISCHR(mode) || S_ISBLK(mode))
+        started->rdev = rdev;
+    make(started, type, mode);
 }
 
 void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -234,13 +267,48 @@ void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const ch
     make(started, FILE_SYMLINK, 0777);
 }
 
-/* A file has one name here: as a file system without hard links answers. */
+/* --- one more name --- */
+
+static void build_link(struct name_request *name, const char *path, struct command *cmd)
+{
+    command_link(cmd, name->linked_path, name->linked->id, path);
+}
+
+/* It may be open, with more than the store has. */
+static void reply_linked(struct name_request *name, const struct attr *applied)
+{
+    const struct look look = {.attr = *applied, .since_ns = clock_ns()};
+    struct attr attr;
+    uint64_t round;
+
+    if (file_show(name->linked, &look, 0, &attr, &round) != FILE_READY)
+        attr = *applied;
+    attr.nlink = applied->nlink;
+    reply_entry(name->request.req, name->linked, &attr);
+    request_end(&name->request);
+}
+
 void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
 {
-    (void)ino;
-    (void)new_parent;
-    (void)new_name;
-    fuse_reply_err(req, EPERM);
+    if (control_owns(ino)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    struct inode *linked = inode_pin(&ops_fs(req)->inodes, ino);
+    if (linked == NULL) {
+        fuse_reply_err(req, ESTALE);
+        return;
+    }
+    struct name_request *started = name_start(req, new_parent, new_name);
+    if (started == NULL) {
+        inode_unpin(linked);
+        return;
+    }
+    started->makes = true;
+    started->linked = linked;
+    started->build = build_link;
+    started->reply = reply_linked;
+    name_send(started);
 }
 
 /* --- removing and renaming --- */
@@ -286,7 +354,10 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void build_rename(struct name_request *name, const char *path, struct command *cmd)
 {
-    command_rename(cmd, path, name->new_path, name->no_replace);
+    if (name->exchanges)
+        command_exchange(cmd, path, name->new_path);
+    else
+        command_rename(cmd, path, name->new_path, name->no_replace);
 }
 
 static void rename_start(struct name_request *name, struct inode *new_parent, const char *new_name)
@@ -301,7 +372,7 @@ static void rename_start(struct name_request *name, struct inode *new_parent, co
 void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                 const char *new_name, unsigned flags)
 {
-    if ((flags & ~(unsigned)RENAME_NOREPLACE) != 0) {
+    if (flags != 0 && flags != RENAME_NOREPLACE && flags != RENAME_EXCHANGE) {
         fuse_reply_err(req, EINVAL);
         return;
     }
@@ -321,6 +392,7 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
         inode_unpin(target);
         return;
     }
-    started->no_replace = (flags & RENAME_NOREPLACE) != 0;
+    started->no_replace = flags == RENAME_NOREPLACE;
+    started->exchanges = flags == RENAME_EXCHANGE;
     rename_start(started, target, new_name);
 }

@@ -119,8 +119,15 @@ static void setattr_send(struct setattr_request *setattr)
     struct command *cmd = command_new();
     setattr->set.path = setattr->path;
     setattr->set.id = setattr->inode->id;
-    if (setattr->checks_mode)
-        command_require_version(cmd, setattr->path, setattr->version);
+    if (setattr->checks_mode) {
+        /* Writes nothing: a condition on the file, whatever its names are. */
+        const struct command_write unless_changed = {
+            .path = setattr->path,
+            .id = setattr->inode->id,
+            .if_version = setattr->version,
+        };
+        command_write(cmd, &unless_changed);
+    }
     command_set_attr(cmd, &setattr->set);
     request_propose(&setattr->request, &cmd, setattr_applied);
 }
@@ -224,12 +231,12 @@ static void setattr_look(struct request *request, const struct op_result *result
 static void setattr_applied(struct request *request, const struct op_result *result)
 {
     struct setattr_request *setattr = (struct setattr_request *)request;
-    bool changed = result->code == KE_CONDITION;
+    bool is_stale = result->code == KE_STALE && request_may_retry(request);
 
-    if (changed && request_may_retry(request)) {
+    if (is_stale && setattr->checks_mode) {
         setattr->set.mask &= ~(unsigned)COMMAND_SET_MODE;
         request_barrier(request, setattr_check_mode);
-    } else if (result->code == KE_STALE && request_may_retry(request)) {
+    } else if (is_stale) {
         setattr_send(setattr);
     } else if (result->code != 0) {
         request_fail(request, result->code);

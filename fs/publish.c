@@ -3,6 +3,7 @@
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/request.h"
+#include "fs/resolve.h"
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
 #include "raftstore/path.h"
@@ -15,6 +16,7 @@
 struct publish {
     struct file *file; /* pins its inode */
     uint64_t deadline_ns;
+    uint64_t if_version; /* see file.h */
     unsigned tries;
     char path[PATH_BYTES_MAX + 1]; /* of the last try */
 };
@@ -106,6 +108,8 @@ void publish_start(struct file *file)
         publish = mem_zalloc(sizeof(*publish));
         publish->file = file;
         publish->deadline_ns = deadline_ns;
+        publish->if_version = file->if_version;
+        file->if_version = 0;
         file->publish = publish;
         take_marked(file);
         inode_pin_again(file->inode);
@@ -203,7 +207,7 @@ static struct view *look_again(struct file *file)
     if (!inode_path(file->inode, path))
         return NULL;
     struct tree_view *tree = tree_view_new(file->fs->tree);
-    if (tree_stat(tree, path, &attr) == 0 && attr.id == file->inode->id)
+    if (resolve_in_tree(file->inode, tree, path, &attr, NULL) == 0)
         view = view_new(tree, &attr);
     tree_view_unref(tree);
     return view;
@@ -284,7 +288,7 @@ static void publish_send(struct publish *publish)
         return;
     }
     struct command *cmd = command_new();
-    layer_pack(&file->in_flight, publish->path, file->inode->id, cmd);
+    layer_pack(&file->in_flight, publish->path, file->inode->id, publish->if_version, cmd);
     struct publish_try *try = mem_alloc(sizeof(*try));
     try->publish = publish;
     op_init(&try->op, request_left_ms(publish->deadline_ns), try_done, try_release);

@@ -18,6 +18,14 @@ static mode_t type_bits(enum file_type type)
         return S_IFDIR;
     case FILE_SYMLINK:
         return S_IFLNK;
+    case FILE_FIFO:
+        return S_IFIFO;
+    case FILE_SOCKET:
+        return S_IFSOCK;
+    case FILE_CHAR_DEVICE:
+        return S_IFCHR;
+    case FILE_BLOCK_DEVICE:
+        return S_IFBLK;
     }
     return S_IFREG;
 }
@@ -43,6 +51,7 @@ void reply_fill_stat(const struct attr *attr, nlink_t links, struct stat *ret_st
         .st_nlink = links,
         .st_uid = attr->uid,
         .st_gid = attr->gid,
+        .st_rdev = attr->rdev,
         .st_size = (off_t)attr->size,
         .st_blksize = PREFERRED_IO,
         .st_blocks = (blkcnt_t)((attr->size + STAT_BLOCK - 1) / STAT_BLOCK),
@@ -54,7 +63,7 @@ void reply_fill_stat(const struct attr *attr, nlink_t links, struct stat *ret_st
 
 nlink_t reply_links(const struct attr *attr)
 {
-    return attr->type == FILE_DIRECTORY ? DIRECTORY_LINKS : 1;
+    return attr->type == FILE_DIRECTORY ? DIRECTORY_LINKS : attr->nlink;
 }
 
 void reply_attr(fuse_req_t req, const struct attr *attr, nlink_t links)

@@ -4,21 +4,28 @@
 
 #include <string.h>
 
-/* Looks at the inode at `path`. */
-static int look_at_inode(struct inode *inode, struct tree_view *tree, const char *path,
-                         struct attr *ret_attr)
+int resolve_in_tree(const struct inode *inode, struct tree_view *tree, const char *path,
+                    struct attr *ret_attr, bool *ret_is_by_id)
 {
-    int code = tree_stat(tree, path, ret_attr);
+    struct attr attr;
+    int code = tree_stat(tree, path, &attr);
+    bool is_there = code == 0 && attr.id == inode->id;
 
-    if (code == KE_NOT_FOUND || code == KE_NOT_DIR)
-        return KE_STALE;
-    if (code == 0 && ret_attr->id != inode->id)
-        return KE_STALE;
-    return code;
+    if (code != 0 && code != KE_NOT_FOUND && code != KE_NOT_DIR)
+        return code;
+    if (!is_there)
+        code = inode->type == FILE_DIRECTORY ? KE_NOT_FOUND : tree_stat_id(tree, inode->id, &attr);
+    if (code != 0)
+        return code == KE_NOT_FOUND ? KE_STALE : code;
+    *ret_attr = attr;
+    if (ret_is_by_id != NULL)
+        *ret_is_by_id = !is_there;
+    return 0;
 }
 
 static void look_open(struct fs *fs, uint64_t since_ns, struct resolved *resolved)
 {
+    resolved->is_by_id = false;
     resolved->look = (struct look){
         .tree = tree_view_new(fs->tree),
         .path = resolved->path,
@@ -38,8 +45,8 @@ int resolve_inode(struct fs *fs, struct inode *inode, uint64_t since_ns,
     if (!inode_path(inode, ret_resolved->path))
         return KE_NOT_FOUND;
     look_open(fs, since_ns, ret_resolved);
-    int code =
-        look_at_inode(inode, ret_resolved->look.tree, ret_resolved->path, &ret_resolved->look.attr);
+    int code = resolve_in_tree(inode, ret_resolved->look.tree, ret_resolved->path,
+                               &ret_resolved->look.attr, &ret_resolved->is_by_id);
     if (code != 0)
         look_release(&ret_resolved->look);
     return code;
@@ -79,7 +86,7 @@ int resolve_child(struct fs *fs, struct inode *dir, const char *name, uint64_t s
     struct tree_view *tree = ret_resolved->look.tree;
     /* The root cannot move. */
     if (dir->id != ATTR_ROOT_ID)
-        code = look_at_inode(dir, tree, dir_path, &dir_attr);
+        code = resolve_in_tree(dir, tree, dir_path, &dir_attr, NULL);
     if (code == 0)
         code = tree_stat(tree, ret_resolved->path, &ret_resolved->look.attr);
     if (code != 0)

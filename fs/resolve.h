@@ -5,6 +5,9 @@
  * the same snapshot as everything else. KE_STALE says that it is not: behind
  * another read point the table has caught up. A look is made inside a step that
  * follows a read point; it takes a snapshot, which look_release() lets go.
+ *
+ * A file that has, or had, several names is found by its id when the path that is
+ * known here is not one of them any more: another node may have made the others.
  */
 #ifndef KEELFS_FS_RESOLVE_H
 #define KEELFS_FS_RESOLVE_H
@@ -14,6 +17,7 @@
 #include "raftstore/path.h"
 #include "raftstore/tree.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,8 +26,14 @@ struct fs;
 /* A look with room for its path. */
 struct resolved {
     struct look look;
+    bool is_by_id; /* `path` is none of its names */
     char path[PATH_BYTES_MAX + 1];
 };
+
+/* What `tree` has of the inode, which was at `path` when the table was told last.
+ * KE_STALE when it has nothing. `ret_is_by_id` may be NULL. */
+int resolve_in_tree(const struct inode *inode, struct tree_view *tree, const char *path,
+                    struct attr *ret_attr, bool *ret_is_by_id);
 
 /* `since_ns`: when the read point was reached. Returns 0; KE_STALE; KE_NOT_FOUND
  * when the inode is removed; KE_IO, KE_CORRUPT. Nothing to release on failure. */

@@ -1,11 +1,19 @@
-/* Attributes of a file, directory or symbolic link: a row of column family
- * `attr`, as a plain value. */
+/* Attributes of a file, directory or whatever else has a name: a row of column
+ * family `attr`, as a plain value. */
 #ifndef KEELFS_RAFTSTORE_ATTR_H
 #define KEELFS_RAFTSTORE_ATTR_H
 
 #include <stdint.h>
 
-enum file_type { FILE_REGULAR = 0, FILE_DIRECTORY = 1, FILE_SYMLINK = 2 };
+enum file_type {
+    FILE_REGULAR = 0,
+    FILE_DIRECTORY = 1,
+    FILE_SYMLINK = 2,
+    FILE_FIFO = 3,
+    FILE_SOCKET = 4,
+    FILE_CHAR_DEVICE = 5,
+    FILE_BLOCK_DEVICE = 6,
+};
 
 /* Inode number of the root; every other id is greater. */
 #define ATTR_ROOT_ID 1
@@ -19,8 +27,11 @@ struct attr {
     int64_t atime_ns;
     int64_t mtime_ns;
     int64_t ctime_ns;
-    uint64_t version; /* revision of the last change */
-    uint64_t id;      /* revision of the creation: the inode number */
+    uint64_t version;     /* revision of the last change */
+    uint64_t id;          /* revision of the creation: the inode number */
+    uint32_t nlink;       /* names; of a directory 1 */
+    uint32_t xattr_bytes; /* of names and values of extended attributes */
+    uint64_t rdev;        /* of a device, as the kernel encodes it */
 };
 
 #endif

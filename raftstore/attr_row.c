@@ -25,7 +25,19 @@ struct bytes attr_row_pack(const struct attr_row *row, uint8_t *out)
     packed.id = attr->id;
     packed.target.data = (uint8_t *)row->target;
     packed.target.len = row->target_size;
+    packed.nlink = attr->nlink > 1 ? attr->nlink : 0;
+    packed.rdev = attr->rdev;
+    packed.xattr_bytes = attr->xattr_bytes;
     assert(keelfspb__attr__get_packed_size(&packed) <= ATTR_ROW_MAX);
+    return (struct bytes){.data = out, .size = keelfspb__attr__pack(&packed, out)};
+}
+
+struct bytes attr_row_pack_link(uint64_t id, uint8_t *out)
+{
+    Keelfspb__Attr packed = KEELFSPB__ATTR__INIT;
+
+    packed.type = KEELFSPB__FILE_TYPE__Link;
+    packed.id = id;
     return (struct bytes){.data = out, .size = keelfspb__attr__pack(&packed, out)};
 }
 
@@ -57,7 +69,7 @@ static void keep_room(void *data, void *memory)
 
 static bool is_sound(const Keelfspb__Attr *attr)
 {
-    return (unsigned)attr->type <= FILE_SYMLINK && attr->mode <= 07777 &&
+    return (unsigned)attr->type <= KEELFSPB__FILE_TYPE__Link && attr->mode <= 07777 &&
            attr->size <= TREE_FILE_MAX && attr->id >= ATTR_ROOT_ID &&
            attr->target.len <= ATTR_TARGET_MAX;
 }
@@ -71,8 +83,9 @@ int attr_row_unpack(struct bytes bytes, struct attr_row *ret_row)
     if (packed == NULL || !is_sound(packed)) {
         return KE_CORRUPT;
     }
+    ret_row->linked = packed->type == KEELFSPB__FILE_TYPE__Link;
     ret_row->attr = (struct attr){
-        .type = (enum file_type)packed->type,
+        .type = ret_row->linked ? FILE_REGULAR : (enum file_type)packed->type,
         .mode = packed->mode,
         .uid = packed->uid,
         .gid = packed->gid,
@@ -82,6 +95,9 @@ int attr_row_unpack(struct bytes bytes, struct attr_row *ret_row)
         .ctime_ns = packed->ctime_ns,
         .version = packed->version,
         .id = packed->id,
+        .nlink = packed->nlink > 1 ? packed->nlink : 1,
+        .xattr_bytes = packed->xattr_bytes,
+        .rdev = packed->rdev,
     };
     ret_row->target_size = packed->target.len;
     if (packed->target.len > 0) {

@@ -202,6 +202,7 @@ void command_create(struct command *cmd, const struct command_create *create)
         body.target = borrow_text(create->target);
     }
     body.exclusive = create->exclusive;
+    body.rdev = create->rdev;
     cmd->takes_space = true;
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Create;
     request.create = &body;
@@ -236,6 +237,7 @@ void command_write(struct command *cmd, const struct command_write *write)
     body.extents = pointers;
     body.append = borrow(write->append, write->append_size);
     body.clear_suid = write->clear_suid;
+    body.if_version = write->if_version;
     if (!is_only_truncation(write)) {
         cmd->takes_space = true;
     }
@@ -291,6 +293,65 @@ void command_rename(struct command *cmd, const char *from, const char *to, bool 
     cmd->takes_space = true;
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Rename;
     request.rename = &body;
+    append_request(cmd, &request);
+}
+
+void command_exchange(struct command *cmd, const char *from, const char *to)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    Keelfspb__RenameRequest body = KEELFSPB__RENAME_REQUEST__INIT;
+
+    body.from = borrow_text(from);
+    body.to = borrow_text(to);
+    body.exchange = true;
+    cmd->takes_space = true;
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Rename;
+    request.rename = &body;
+    append_request(cmd, &request);
+}
+
+void command_link(struct command *cmd, const char *from, uint64_t id, const char *to)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    Keelfspb__LinkRequest body = KEELFSPB__LINK_REQUEST__INIT;
+
+    body.from = borrow_text(from);
+    body.id = id;
+    body.to = borrow_text(to);
+    cmd->takes_space = true;
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Link;
+    request.link = &body;
+    append_request(cmd, &request);
+}
+
+void command_set_xattr(struct command *cmd, const char *path, uint64_t id, const char *name,
+                       const void *value, size_t size, enum command_xattr_mode mode)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    Keelfspb__SetXattrRequest body = KEELFSPB__SET_XATTR_REQUEST__INIT;
+
+    body.path = borrow_text(path);
+    body.id = id;
+    body.name = borrow_text(name);
+    body.value = borrow(value, size);
+    body.mode = (Keelfspb__SetXattrRequest__Mode)mode;
+    if (mode != COMMAND_XATTR_REMOVE) {
+        cmd->takes_space = true;
+    }
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__SetXattr;
+    request.set_xattr = &body;
+    append_request(cmd, &request);
+}
+
+void command_set_quota(struct command *cmd, uint64_t bytes, uint64_t files)
+{
+    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+    Keelfspb__SetQuotaRequest body = KEELFSPB__SET_QUOTA_REQUEST__INIT;
+
+    body.bytes = bytes;
+    body.files = files;
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__SetQuota;
+    request.set_quota = &body;
     append_request(cmd, &request);
 }
 

@@ -63,6 +63,7 @@ struct command_create {
     uint32_t uid;
     uint32_t gid;
     const char *target; /* of a symbolic link, else NULL */
+    uint64_t rdev;      /* of a device */
     /* KE_EXISTS when the path exists. Otherwise an existing regular file is the
      * answer, unchanged. */
     bool exclusive;
@@ -87,6 +88,7 @@ struct command_write {
     const void *append;
     size_t append_size;
     bool clear_suid;
+    uint64_t if_version; /* KE_STALE unless the file has it; 0: any */
 };
 void command_write(struct command *cmd, const struct command_write *write);
 
@@ -125,6 +127,33 @@ void command_remove(struct command *cmd, const char *path, bool directory);
 #define RENAME_KEYS_MAX  100000
 #define RENAME_BYTES_MAX (64u << 20)
 void command_rename(struct command *cmd, const char *from, const char *to, bool no_replace);
+
+/* Both exist and change places, whatever they are. KE_NOT_FOUND, KE_INVALID when one is
+ * below the other, KE_CROSS as above. */
+void command_exchange(struct command *cmd, const char *from, const char *to);
+
+/* link(2): one more name for the file `id`, which `from` names. KE_STALE, KE_IS_DIR,
+ * KE_EXISTS, KE_TOO_MANY_LINKS. */
+#define COMMAND_LINKS_MAX 65000
+void command_link(struct command *cmd, const char *from, uint64_t id, const char *to);
+
+/* setxattr(2) and removexattr(2). KE_STALE, KE_EXISTS, KE_NO_XATTR, KE_NAME_TOO_LONG,
+ * KE_TOO_LARGE past the first limit, KE_NO_SPACE past that of all names and values
+ * of a file. */
+#define COMMAND_XATTR_VALUE_MAX  (64u << 10)
+#define COMMAND_XATTRS_BYTES_MAX (256u << 10)
+enum command_xattr_mode {
+    COMMAND_XATTR_ANY,
+    COMMAND_XATTR_CREATE,
+    COMMAND_XATTR_REPLACE,
+    COMMAND_XATTR_REMOVE
+};
+void command_set_xattr(struct command *cmd, const char *path, uint64_t id, const char *name,
+                       const void *value, size_t size, enum command_xattr_mode mode);
+
+/* What the volume may hold; 0: no limit. A volume over it keeps what it has: KE_QUOTA
+ * for commands that add. */
+void command_set_quota(struct command *cmd, uint64_t bytes, uint64_t files);
 
 /* --- for the store itself --- */
 

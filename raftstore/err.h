@@ -34,7 +34,10 @@
     X(KE_NOT_REGULAR, -21, "not a regular file")                                                   \
     X(KE_REMOVED, -22, "this node is not a member any more")                                       \
     X(KE_WIPED, -23, "this is not the data directory that the cluster knows this node by")         \
-    X(KE_NOT_LEADER, -24, "this node is not the leader")
+    X(KE_NOT_LEADER, -24, "this node is not the leader")                                           \
+    X(KE_TOO_MANY_LINKS, -25, "too many links")                                                    \
+    X(KE_NO_XATTR, -26, "no such attribute")                                                       \
+    X(KE_QUOTA, -27, "the quota of the volume is used up")
 
 enum ke_code {
     KE_OK = 0,
@@ -43,7 +46,7 @@ enum ke_code {
 #undef KE_ENUM
 };
 
-#define KE_CODE_MIN (-24)
+#define KE_CODE_MIN (-27)
 
 /* A static sentence for a code; never NULL. */
 const char *ke_text(int code);

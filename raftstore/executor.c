@@ -105,6 +105,16 @@ static int run_request(struct run *run, const RaftCmdpb__Request *request)
         return request->remove != NULL ? run_remove(run, request->remove) : KE_INVALID;
     case RAFT_CMDPB__CMD_TYPE__Rename:
         return request->rename != NULL ? run_rename(run, request->rename) : KE_INVALID;
+    case RAFT_CMDPB__CMD_TYPE__Link:
+        return request->link != NULL ? run_link(run, request->link) : KE_INVALID;
+    case RAFT_CMDPB__CMD_TYPE__SetXattr:
+        return request->set_xattr != NULL ? run_set_xattr(run, request->set_xattr) : KE_INVALID;
+    case RAFT_CMDPB__CMD_TYPE__SetQuota:
+        if (request->set_quota == NULL) {
+            return KE_INVALID;
+        }
+        run_set_quota(run, request->set_quota);
+        return 0;
     default:
         return KE_INVALID;
     }
@@ -154,8 +164,7 @@ static int run_all(struct run *run, const RaftCmdpb__RaftCmdRequest *command)
             return code;
         }
     }
-    run_save_usage(run);
-    return 0;
+    return run_save_usage(run);
 }
 
 static const RaftCmdpb__RaftCmdRequest *unpack(struct executor *executor, const void *request,

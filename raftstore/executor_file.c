@@ -9,8 +9,11 @@
 static int check_create(const Keelfspb__CreateRequest *create)
 {
     bool symlink = create->type == KEELFSPB__FILE_TYPE__Symlink;
+    bool device = create->type == KEELFSPB__FILE_TYPE__CharDevice ||
+                  create->type == KEELFSPB__FILE_TYPE__BlockDevice;
 
-    if ((unsigned)create->type > FILE_SYMLINK || symlink != (create->target.len > 0)) {
+    if ((unsigned)create->type > FILE_BLOCK_DEVICE || (create->rdev != 0 && !device) ||
+        symlink != (create->target.len > 0)) {
         return KE_INVALID;
     }
     if (create->target.len > ATTR_TARGET_MAX) {
@@ -60,7 +63,8 @@ int run_create(struct run *run, const Keelfspb__CreateRequest *create)
                              .mode = create->mode & 07777,
                              .uid = create->uid,
                              .gid = create->gid,
-                             .size = create->target.len};
+                             .size = create->target.len,
+                             .rdev = create->rdev};
     row.target_size = create->target.len;
     if (row.target_size > 0) {
         memcpy(row.target, create->target.data, row.target_size);
@@ -71,13 +75,6 @@ int run_create(struct run *run, const Keelfspb__CreateRequest *create)
 }
 
 /* --- write and attributes --- */
-
-/* The object that the caller opened: 0, or KE_STALE when the path names another
- * one now or nothing. */
-static int find_opened(struct run *run, const char *path, uint64_t id, struct attr_row *ret_row)
-{
-    return run_find(run, path, ret_row) && ret_row->attr.id == id ? 0 : KE_STALE;
-}
 
 static int check_regular(const struct attr *attr)
 {
@@ -114,10 +111,13 @@ int run_write(struct run *run, const Keelfspb__WriteRequest *write)
     int code = run_take_path(write->path, path);
 
     if (code == 0) {
-        code = find_opened(run, path, write->id, &row);
+        code = run_find_opened(run, path, write->id, &row);
     }
     if (code == 0) {
         code = check_regular(&row.attr);
+    }
+    if (code == 0 && write->if_version != 0 && write->if_version != row.attr.version) {
+        code = KE_STALE;
     }
     if (code == 0) {
         code = run_check_write(run, &row.attr, write, &size);
@@ -189,7 +189,7 @@ int run_set_attr(struct run *run, const Keelfspb__SetAttrRequest *set)
     int code = run_take_path_or_root(set->path, path);
 
     if (code == 0) {
-        code = find_opened(run, path, set->id, &row);
+        code = run_find_opened(run, path, set->id, &row);
     }
     if (code == 0) {
         code = check_set_attr(set, &row.attr);

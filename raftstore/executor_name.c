@@ -129,7 +129,14 @@ static int collect_below(struct run *run, struct rename *rename)
     return code;
 }
 
-static void move_below(struct run *run, const struct rename *rename)
+static void delete_below(struct run *run, const struct rename *rename)
+{
+    for (const struct moved_row *row = rename->below; row != NULL; row = row->next) {
+        run_delete(run, CF_ATTR, row->key);
+    }
+}
+
+static void put_below(struct run *run, const struct rename *rename)
 {
     size_t from_size = strlen(rename->from);
     size_t to_size = strlen(rename->to);
@@ -140,7 +147,6 @@ static void move_below(struct run *run, const struct rename *rename)
         size_t rest = row->key.size - from_size;
 
         memcpy(key + to_size, row->key.data + from_size, rest);
-        run_delete(run, CF_ATTR, row->key);
         run_put(run, CF_ATTR, (struct bytes){.data = key, .size = to_size + rest}, row->value);
     }
 }
@@ -175,24 +181,85 @@ static int check_rename(struct run *run, struct rename *rename)
     return code == 0 && directory ? collect_below(run, rename) : code;
 }
 
-static void apply_rename(struct run *run, struct rename *rename)
+static void leave_old_name(struct run *run, const struct rename *rename)
 {
-    struct attr *attr = &rename->row.attr;
+    run_delete_row(run, rename->from, rename->row.attr.type == FILE_DIRECTORY);
+    delete_below(run, rename);
+}
 
-    if (rename->replaces) {
-        run_erase(run, rename->to, &rename->old);
-    }
-    run_delete_row(run, rename->from, attr->type == FILE_DIRECTORY);
-    attr->ctime_ns = run->time_ns;
-    attr->version = run_next_revision(run);
-    run_put_row(run, rename->to, &rename->row);
-    move_below(run, rename);
-    run_report(run, CHANGE_RENAMED, rename->from, rename->to, attr);
+static void take_new_name(struct run *run, struct rename *rename)
+{
+    rename->row.attr.ctime_ns = run->time_ns;
+    rename->row.attr.version = run_next_revision(run);
+    run_put_name(run, rename->to, &rename->row);
+    put_below(run, rename);
+}
+
+static void touch_parents(struct run *run, struct rename *rename)
+{
     run_touch_parent(run, &rename->from_parent);
     if (strcmp(rename->from_parent.path, rename->to_parent.path) != 0) {
         run_touch_parent(run, &rename->to_parent);
     }
+}
+
+static void apply_rename(struct run *run, struct rename *rename)
+{
+    if (rename->replaces) {
+        run_erase(run, rename->to, &rename->old);
+    }
+    leave_old_name(run, rename);
+    take_new_name(run, rename);
+    run_report(run, CHANGE_RENAMED, rename->from, rename->to, &rename->row.attr);
+    touch_parents(run, rename);
     run_answer(run, &rename->row);
+}
+
+/* --- exchange --- */
+
+/* The other half: what is under `to` gets the name `from`. */
+static void make_return(const struct rename *rename, struct rename *ret_back)
+{
+    memcpy(ret_back->from, rename->to, sizeof ret_back->from);
+    memcpy(ret_back->to, rename->from, sizeof ret_back->to);
+    ret_back->row = rename->old;
+    ret_back->below = NULL;
+    arena_init(&ret_back->arena, SIZE_MAX);
+}
+
+static int collect_moved(struct run *run, struct rename *rename)
+{
+    return rename->row.attr.type == FILE_DIRECTORY ? collect_below(run, rename) : 0;
+}
+
+static int exchange(struct run *run, struct rename *rename)
+{
+    struct rename back;
+    int code;
+
+    if (!rename->replaces) {
+        return KE_NOT_FOUND;
+    }
+    if (path_is_within(rename->to, rename->from) || path_is_within(rename->from, rename->to)) {
+        return KE_INVALID;
+    }
+    make_return(rename, &back);
+    code = collect_moved(run, rename);
+    if (code == 0) {
+        code = collect_moved(run, &back);
+    }
+    if (code == 0) {
+        /* All old names first: they are new names too. */
+        leave_old_name(run, rename);
+        leave_old_name(run, &back);
+        take_new_name(run, rename);
+        take_new_name(run, &back);
+        run_report(run, CHANGE_EXCHANGED, rename->from, rename->to, &rename->row.attr);
+        touch_parents(run, rename);
+        run_answer(run, &rename->row);
+    }
+    arena_release(&back.arena);
+    return code;
 }
 
 int run_rename(struct run *run, const Keelfspb__RenameRequest *request)
@@ -216,16 +283,21 @@ int run_rename(struct run *run, const Keelfspb__RenameRequest *request)
         return KE_NOT_FOUND;
     }
     rename.replaces = run_find(run, rename.to, &rename.old);
+    if (request->exchange && request->no_replace) {
+        return KE_INVALID;
+    }
     if (rename.replaces && request->no_replace) {
         return KE_EXISTS;
     }
-    if (strcmp(rename.from, rename.to) == 0) {
+    /* rename(2): of two names of one file both stay. */
+    if (strcmp(rename.from, rename.to) == 0 ||
+        (rename.replaces && rename.old.attr.id == rename.row.attr.id)) {
         run_answer(run, &rename.row);
         return 0;
     }
     arena_init(&rename.arena, SIZE_MAX);
-    code = check_rename(run, &rename);
-    if (code == 0) {
+    code = request->exchange ? exchange(run, &rename) : check_rename(run, &rename);
+    if (code == 0 && !request->exchange) {
         apply_rename(run, &rename);
     }
     arena_release(&rename.arena);

@@ -75,6 +75,25 @@ int run_take_path_or_root(ProtobufCBinaryData bytes, char *out)
 
 /* --- rows of attributes --- */
 
+bool run_find_home(struct run *run, uint64_t id, struct attr_row *ret_row)
+{
+    struct key key = key_home(id);
+    uint8_t *value;
+    size_t size;
+    int code;
+
+    if (!run_get(run, CF_ATTR, key_bytes(&key), &value, &size)) {
+        return false;
+    }
+    code = attr_row_unpack((struct bytes){.data = value, .size = size}, ret_row);
+    free(value);
+    if (code != 0 || ret_row->linked || ret_row->attr.id != id) {
+        run_stop_unreadable(KE_CORRUPT);
+    }
+    ret_row->linked = true;
+    return true;
+}
+
 static bool find_row(struct run *run, const char *path, bool directory, struct attr_row *ret_row)
 {
     uint8_t key[PATH_ROW_MAX];
@@ -87,6 +106,9 @@ static bool find_row(struct run *run, const char *path, bool directory, struct a
     }
     code = attr_row_unpack((struct bytes){.data = value, .size = size}, ret_row);
     free(value);
+    if (code == 0 && ret_row->linked && !run_find_home(run, ret_row->attr.id, ret_row)) {
+        code = KE_CORRUPT;
+    }
     if (code != 0 || (ret_row->attr.type == FILE_DIRECTORY) != directory) {
         run_stop_unreadable(KE_CORRUPT);
     }
@@ -118,19 +140,33 @@ static bool recall_directory(const struct executor *executor, const char *path,
     }
     ret_row->attr = recent->directory.row.attr;
     ret_row->target_size = 0;
+    ret_row->linked = false;
     return true;
 }
 
 void run_put_row(struct run *run, const char *path, const struct attr_row *row)
 {
     bool directory = row->attr.type == FILE_DIRECTORY;
+    struct key home = key_home(row->attr.id);
     uint8_t key[PATH_ROW_MAX];
     uint8_t value[ATTR_ROW_MAX];
 
-    run_put(run, CF_ATTR, key_attr(path, directory, key), attr_row_pack(row, value));
+    run_put(run, CF_ATTR, row->linked ? key_bytes(&home) : key_attr(path, directory, key),
+            attr_row_pack(row, value));
     if (directory) {
         remember_directory(run->executor, path, &row->attr);
     }
+}
+
+void run_put_name(struct run *run, const char *path, const struct attr_row *row)
+{
+    uint8_t key[PATH_ROW_MAX];
+    uint8_t value[ATTR_ROW_MAX];
+
+    if (row->linked) {
+        run_put(run, CF_ATTR, key_attr(path, false, key), attr_row_pack_link(row->attr.id, value));
+    }
+    run_put_row(run, path, row);
 }
 
 void run_delete_row(struct run *run, const char *path, bool directory)
@@ -165,6 +201,14 @@ bool run_is_empty_directory(struct run *run, const char *path)
         run_stop_unreadable(code);
     }
     return empty;
+}
+
+int run_find_opened(struct run *run, const char *path, uint64_t id, struct attr_row *ret_row)
+{
+    if (run_find(run, path, ret_row) && ret_row->attr.id == id) {
+        return 0;
+    }
+    return run_find_home(run, id, ret_row) ? 0 : KE_STALE;
 }
 
 /* --- parents --- */
@@ -269,6 +313,7 @@ void run_report(struct run *run, enum change_kind kind, const char *path, const 
         .to = to != NULL ? keep_path(executor, to) : NULL,
         .id = attr->id,
         .version = attr->version,
+        .nlink = attr->nlink,
     };
 }
 
@@ -294,6 +339,8 @@ void run_add(struct run *run, const char *path, struct parent *parent, struct at
     attr->ctime_ns = run->time_ns;
     attr->id = run_next_revision(run);
     attr->version = attr->id;
+    attr->nlink = 1;
+    row->linked = false;
     run->files_added++;
     run_put_row(run, path, row);
     run_report(run, CHANGE_CREATED, path, NULL, attr);
@@ -307,13 +354,68 @@ void run_change(struct run *run, const char *path, struct attr_row *row)
     run_report(run, CHANGE_CONTENT, path, NULL, &row->attr);
 }
 
-void run_erase(struct run *run, const char *path, const struct attr_row *row)
+/* Rows of extended attributes, and with them all there are. */
+static void erase_xattrs(struct run *run, uint64_t id)
 {
+    uint8_t first[XATTR_KEY_MAX];
+    uint8_t key[XATTR_KEY_MAX];
+    struct key end = key_xattr_end(id);
+
+    /* A change of the batch ends the iterator, so one at a time: they are few. */
+    for (;;) {
+        struct engine_iterator *it =
+            engine_iterator_new(run->executor->kv, NULL, run->batch, CF_ATTR, key_bytes(&end));
+        struct bytes found = {.data = key};
+        bool valid;
+        int code;
+
+        engine_iterator_seek(it, key_xattr(id, "", 0, first));
+        valid = engine_iterator_valid(it);
+        if (valid) {
+            found.size = engine_iterator_key(it).size;
+            assert(found.size <= sizeof key);
+            memcpy(key, engine_iterator_key(it).data, found.size);
+        }
+        code = engine_iterator_status(it);
+        engine_iterator_free(it);
+        if (code != 0) {
+            run_stop_unreadable(code);
+        }
+        if (!valid) {
+            return;
+        }
+        run_delete(run, CF_ATTR, found);
+    }
+}
+
+/* The file goes with its last name. */
+static void erase_file(struct run *run, struct attr_row *row)
+{
+    struct key home = key_home(row->attr.id);
+
     if (row->attr.type == FILE_REGULAR) {
         run_truncate_content(run, &row->attr, 0);
     }
+    if (row->attr.xattr_bytes > 0) {
+        erase_xattrs(run, row->attr.id);
+    }
+    if (row->linked) {
+        run_delete(run, CF_ATTR, key_bytes(&home));
+    }
     run->files_added--;
+}
+
+void run_erase(struct run *run, const char *path, struct attr_row *row)
+{
     run_delete_row(run, path, row->attr.type == FILE_DIRECTORY);
+    row->attr.nlink--;
+    if (row->attr.nlink == 0) {
+        erase_file(run, row);
+    } else {
+        row->attr.ctime_ns = run->time_ns;
+        row->attr.version = run_next_revision(run);
+        run_put_row(run, path, row);
+    }
     run_report(run, CHANGE_REMOVED, path, NULL, &row->attr);
 }
 
@@ -337,14 +439,29 @@ static void load_usage(struct run *run, struct tree_usage *ret_usage)
     }
 }
 
-void run_save_usage(struct run *run)
+/* Only what adds is refused: removals always work. */
+static bool is_over_quota(const struct run *run, const struct tree_usage *usage)
+{
+    const struct tree_quota *quota = &usage->quota;
+
+    return (run->bytes_added > 0 && quota->bytes != 0 && usage->bytes > quota->bytes) ||
+           (run->files_added > 0 && quota->files != 0 && usage->files > quota->files);
+}
+
+void run_set_quota(struct run *run, const Keelfspb__SetQuotaRequest *set)
+{
+    run->sets_quota = true;
+    run->quota = (struct tree_quota){.bytes = set->bytes, .files = set->files};
+}
+
+int run_save_usage(struct run *run)
 {
     struct recent *recent = &run->executor->recent;
     struct key key = key_usage();
     uint8_t row[USAGE_ROW_SIZE];
 
-    if (run->files_added == 0 && run->bytes_added == 0) {
-        return;
+    if (run->files_added == 0 && run->bytes_added == 0 && !run->sets_quota) {
+        return 0;
     }
     if (!recent->has_usage) {
         load_usage(run, &recent->usage);
@@ -352,6 +469,15 @@ void run_save_usage(struct run *run)
     }
     recent->usage.files += (uint64_t)run->files_added;
     recent->usage.bytes += (uint64_t)run->bytes_added;
+    if (is_over_quota(run, &recent->usage)) {
+        recent->has_usage = false;
+        return KE_QUOTA;
+    }
+    if (run->sets_quota) {
+        recent->usage.quota = run->quota;
+        (void)run_next_revision(run);
+    }
     usage_row_pack(&recent->usage, row);
     run_put(run, CF_META, key_bytes(&key), (struct bytes){.data = row, .size = sizeof row});
+    return 0;
 }

@@ -57,6 +57,8 @@ struct run {
     struct op_result *result;
     uint64_t revision;
     bool wrote; /* and so set a save point */
+    bool sets_quota;
+    struct tree_quota quota; /* to be set */
     /* From the command. */
     int64_t time_ns;
     uint32_t uid;
@@ -76,11 +78,16 @@ int run_take_path(ProtobufCBinaryData bytes, char *out);
 /* The same, but the empty path is the root. */
 int run_take_path_or_root(ProtobufCBinaryData bytes, char *out);
 
+/* A file with several names, by its id; false when it has not. */
+bool run_find_home(struct run *run, uint64_t id, struct attr_row *ret_row);
 /* False: there is none. */
 bool run_find(struct run *run, const char *path, struct attr_row *ret_row);
 /* KE_NOT_FOUND, or KE_NOT_DIR when something above `path` is not a directory:
  * the answer for a path that was not found. */
 int run_missing_code(struct run *run, const char *path);
+/* The object that the caller opened, by the name it knows or, of a file with several, by
+ * whichever: 0, or KE_STALE when there is no such object any more, or not there. */
+int run_find_opened(struct run *run, const char *path, uint64_t id, struct attr_row *ret_row);
 /* 0, KE_NOT_FOUND or KE_NOT_DIR. */
 int run_find_parent(struct run *run, const char *path, struct parent *ret_parent);
 /* The same, making missing directories; `*ret_parent` is the last. */
@@ -93,13 +100,16 @@ bool run_is_empty_directory(struct run *run, const char *path);
 void run_add(struct run *run, const char *path, struct parent *parent, struct attr_row *row);
 /* Writes the row of an object that changed, with the next version. */
 void run_change(struct run *run, const char *path, struct attr_row *row);
-/* Removes an object that holds nothing below it: row, content, usage. */
-void run_erase(struct run *run, const char *path, const struct attr_row *row);
+/* Removes a name of an object that holds nothing below it, and with the last name the
+ * object: row, content, extended attributes, usage. `row` is what it is then. */
+void run_erase(struct run *run, const char *path, struct attr_row *row);
 /* An entry of the directory came or went. */
 void run_touch_parent(struct run *run, struct parent *parent);
 
 /* The least: no revision, no change reported. */
 void run_put_row(struct run *run, const char *path, const struct attr_row *row);
+/* The same for a name that is new to the object. */
+void run_put_name(struct run *run, const char *path, const struct attr_row *row);
 void run_delete_row(struct run *run, const char *path, bool directory);
 uint64_t run_next_revision(struct run *run);
 /* `to` may be NULL. */
@@ -117,8 +127,9 @@ bool run_get(struct run *run, enum engine_cf cf, struct bytes key, uint8_t **ret
 void run_put(struct run *run, enum engine_cf cf, struct bytes key, struct bytes value);
 void run_delete(struct run *run, enum engine_cf cf, struct bytes key);
 
-/* Adds what the command changed to the usage row. */
-void run_save_usage(struct run *run);
+/* Adds what the command changed to the usage row. KE_QUOTA when it adds what the
+ * volume may not hold. */
+int run_save_usage(struct run *run);
 
 /* --- executor_content.c: rows of content. They keep the usage too, but leave
  *     attr->size to the caller. --- */
@@ -144,5 +155,11 @@ int run_set_attr(struct run *run, const Keelfspb__SetAttrRequest *set);
 /* executor_name.c */
 int run_remove(struct run *run, const Keelfspb__RemoveRequest *remove);
 int run_rename(struct run *run, const Keelfspb__RenameRequest *request);
+/* executor_link.c */
+int run_link(struct run *run, const Keelfspb__LinkRequest *link);
+/* executor_xattr.c */
+int run_set_xattr(struct run *run, const Keelfspb__SetXattrRequest *set);
+/* executor_rows.c */
+void run_set_quota(struct run *run, const Keelfspb__SetQuotaRequest *set);
 
 #endif

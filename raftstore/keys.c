@@ -188,6 +188,37 @@ const char *key_cf_name(enum engine_cf cf)
     return names[cf];
 }
 
+struct key key_home(uint64_t id)
+{
+    struct key key = {.size = 0};
+
+    add_byte(&key, 0);
+    add_number(&key, id, 8);
+    return key;
+}
+
+#define KEY_XATTR     1
+#define KEY_XATTR_END 2
+
+struct bytes key_xattr(uint64_t id, const void *name, size_t name_size, uint8_t *out)
+{
+    struct key home = key_home(id);
+
+    assert(name_size <= XATTR_NAME_MAX);
+    memcpy(out, home.data, home.size);
+    out[home.size] = KEY_XATTR;
+    memcpy(out + home.size + 1, name, name_size);
+    return (struct bytes){.data = out, .size = home.size + 1 + name_size};
+}
+
+struct key key_xattr_end(uint64_t id)
+{
+    struct key key = key_home(id);
+
+    add_byte(&key, KEY_XATTR_END);
+    return key;
+}
+
 int key_parse_cf(const char *name, enum engine_cf *ret_cf)
 {
     if (name[0] == '\0' || strcmp(name, "default") == 0) {

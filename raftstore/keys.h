@@ -53,6 +53,18 @@ struct bytes key_end(uint8_t *out);
 
 /* Column families as snapshots name them. */
 const char *key_cf_name(enum engine_cf cf);
+/* Instance `kv`, column family CF_ATTR, before all paths: 00 id, the attributes of a
+ * file with several names. */
+struct key key_home(uint64_t id);
+/* And 00 id 01 name: an extended attribute. `out` has XATTR_KEY_MAX bytes. */
+#define XATTR_NAME_MAX 255
+#define XATTR_KEY_MAX  (XATTR_NAME_MAX + 16)
+struct bytes key_xattr(uint64_t id, const void *name, size_t name_size, uint8_t *out);
+/* The end of the extended attributes of `id`. */
+struct key key_xattr_end(uint64_t id);
+/* The first row that is of a path. */
+#define KEY_PATHS_BEGIN "\001"
+
 /* Column families as raw clients name them: "default" (also when empty), "lock",
  * "write". KE_INVALID for another. */
 int key_parse_cf(const char *name, enum engine_cf *ret_cf);

@@ -11,6 +11,7 @@ set(NETWORK_SOURCES
   rpc_status.c
   service_check.c
   service_members.c
+  service_quota.c
   service_raw.c
   service_status.c
   snap_chunk.c

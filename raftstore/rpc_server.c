@@ -8,6 +8,7 @@
 #include "raftstore/rpc_server_private.h"
 #include "raftstore/service_check.h"
 #include "raftstore/service_members.h"
+#include "raftstore/service_quota.h"
 #include "raftstore/service_raw.h"
 #include "raftstore/service_status.h"
 #include "raftstore/snap_runner.h"
@@ -31,7 +32,7 @@
 static const struct rpc_method *const unary_methods[] = {
     &service_raw_get,       &service_raw_put,        &service_raw_delete,      &service_raw_scan,
     &service_status_method, &service_change_members, &service_transfer_leader, &service_join,
-    &service_start_check,   &service_check_result,
+    &service_start_check,   &service_check_result,   &service_quota,
 };
 #define UNARY_METHOD_COUNT (sizeof(unary_methods) / sizeof(unary_methods[0]))
 

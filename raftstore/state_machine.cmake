@@ -9,9 +9,11 @@ set(STATE_MACHINE_SOURCES
   executor.c
   executor_content.c
   executor_file.c
+  executor_link.c
   executor_name.c
   executor_raw.c
   executor_rows.c
+  executor_xattr.c
   keys.c
   log.c
   memory.c

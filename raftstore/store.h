@@ -73,15 +73,17 @@ struct change {
         CHANGE_CREATED,
         CHANGE_CONTENT, /* content or attributes */
         CHANGE_REMOVED,
-        CHANGE_RENAMED, /* `path` became `to`; of a directory, all below it too */
+        CHANGE_RENAMED,   /* `path` became `to`; of a directory, all below it too */
+        CHANGE_EXCHANGED, /* `path` became `to` and `to` became `path`; id is of the first */
         /* Anything may have changed: a snapshot replaced the data. Comes alone,
          * with no path, id or version. */
         CHANGE_EVERYTHING,
     } kind;
     const char *path;
     const char *to;
-    uint64_t id; /* of the file or directory */
+    uint64_t id; /* of the object */
     uint64_t version;
+    uint32_t nlink; /* names that are left */
 };
 
 /* Called on the apply thread after the changes are visible to readers and

@@ -111,6 +111,31 @@ void tree_view_unref(struct tree_view *view)
 
 /* --- attributes --- */
 
+static int find_home(struct tree_view *view, uint64_t id, struct attr_row *ret_row)
+{
+    struct key key = key_home(id);
+    uint8_t *value;
+    size_t size;
+    int code = engine_get(view->kv, view->snapshot, CF_ATTR, key_bytes(&key), &value, &size);
+
+    if (code != 0) {
+        return code;
+    }
+    code = attr_row_unpack((struct bytes){.data = value, .size = size}, ret_row);
+    free(value);
+    if (code == 0 && (ret_row->linked || ret_row->attr.id != id)) {
+        code = KE_CORRUPT;
+    }
+    return code;
+}
+
+int tree_view_resolve(struct tree_view *view, struct attr_row *row)
+{
+    int code = row->linked ? find_home(view, row->attr.id, row) : 0;
+
+    return code == KE_NOT_FOUND ? KE_CORRUPT : code;
+}
+
 int tree_view_find(struct tree_view *view, const char *path, bool directory,
                    struct attr_row *ret_row)
 {
@@ -125,6 +150,9 @@ int tree_view_find(struct tree_view *view, const char *path, bool directory,
     }
     code = attr_row_unpack((struct bytes){.data = value, .size = size}, ret_row);
     free(value);
+    if (code == 0) {
+        code = tree_view_resolve(view, ret_row);
+    }
     if (code == 0 && (ret_row->attr.type == FILE_DIRECTORY) != directory) {
         code = KE_CORRUPT;
     }
@@ -149,20 +177,76 @@ int tree_stat(struct tree_view *view, const char *path, struct attr *ret_attr)
     return code;
 }
 
-int tree_read_link(struct tree_view *view, const char *path, char *buffer)
+int tree_stat_id(struct tree_view *view, uint64_t id, struct attr *ret_attr)
+{
+    struct attr_row row;
+    int code = find_home(view, id, &row);
+
+    if (code == 0) {
+        *ret_attr = row.attr;
+    }
+    return code;
+}
+
+int tree_get_xattr(struct tree_view *view, uint64_t id, const char *name, uint8_t **ret_value,
+                   size_t *ret_size)
+{
+    uint8_t key[XATTR_KEY_MAX];
+    size_t name_size = strlen(name);
+    int code;
+
+    if (name_size > XATTR_NAME_MAX) {
+        return KE_NO_XATTR;
+    }
+    code = engine_get(view->kv, view->snapshot, CF_ATTR, key_xattr(id, name, name_size, key),
+                      ret_value, ret_size);
+    return code == KE_NOT_FOUND ? KE_NO_XATTR : code;
+}
+
+int tree_list_xattrs(struct tree_view *view, uint64_t id, tree_xattr_fn *each, void *ctx)
+{
+    uint8_t first_buffer[XATTR_KEY_MAX];
+    struct bytes first = key_xattr(id, "", 0, first_buffer);
+    struct key end = key_xattr_end(id);
+    struct engine_iterator *it =
+        engine_iterator_new(view->kv, view->snapshot, NULL, CF_ATTR, key_bytes(&end));
+    int code;
+
+    for (engine_iterator_seek(it, first); engine_iterator_valid(it); engine_iterator_next(it)) {
+        struct bytes key = engine_iterator_key(it);
+
+        each(ctx, key.data + first.size, key.size - first.size);
+    }
+    code = engine_iterator_status(it);
+    engine_iterator_free(it);
+    return code;
+}
+
+static int copy_target(const struct attr_row *row, char *buffer)
 {
     static_assert(ATTR_TARGET_MAX <= PATH_BYTES_MAX, "a target fits where a path does");
+
+    if (row->attr.type != FILE_SYMLINK) {
+        return KE_INVALID;
+    }
+    memcpy(buffer, row->target, row->target_size + 1);
+    return 0;
+}
+
+int tree_read_link(struct tree_view *view, const char *path, char *buffer)
+{
     struct attr_row row;
     int code = find(view, path, &row);
 
-    if (code != 0) {
-        return code;
-    }
-    if (row.attr.type != FILE_SYMLINK) {
-        return KE_INVALID;
-    }
-    memcpy(buffer, row.target, row.target_size + 1);
-    return 0;
+    return code == 0 ? copy_target(&row, buffer) : code;
+}
+
+int tree_read_link_id(struct tree_view *view, uint64_t id, char *buffer)
+{
+    struct attr_row row;
+    int code = find_home(view, id, &row);
+
+    return code == 0 ? copy_target(&row, buffer) : code;
 }
 
 int tree_usage(struct tree *tree, struct tree_usage *ret_usage)

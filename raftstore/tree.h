@@ -49,8 +49,21 @@ int tree_stat(struct tree_view *view, const char *path, struct attr *ret_attr);
 int tree_read(struct tree_view *view, const struct attr *attr, uint64_t offset, void *buffer,
               size_t size, size_t *ret_size);
 
+/* The same by id, of a file that has, or had, several names; else KE_NOT_FOUND. */
+int tree_stat_id(struct tree_view *view, uint64_t id, struct attr *ret_attr);
+
+/* An extended attribute of the object with this id: KE_NO_XATTR. `*ret_value` is
+ * malloc'ed, never NULL on success. */
+int tree_get_xattr(struct tree_view *view, uint64_t id, const char *name, uint8_t **ret_value,
+                   size_t *ret_size);
+/* Calls `each` for every name, in byte order, not NUL-terminated. */
+typedef void tree_xattr_fn(void *ctx, const void *name, size_t size);
+int tree_list_xattrs(struct tree_view *view, uint64_t id, tree_xattr_fn *each, void *ctx);
+
 /* `buffer` has at least PATH_BYTES_MAX + 1 bytes; NUL-terminated. */
 int tree_read_link(struct tree_view *view, const char *path, char *buffer);
+/* The same by id, as tree_stat_id(). */
+int tree_read_link_id(struct tree_view *view, uint64_t id, char *buffer);
 
 /* The children of a directory in byte order of their names, each once, at a
  * cost of its children (it seeks past subtrees). Owned by one thread at a time. */
@@ -83,7 +96,12 @@ void tree_release_hold(struct tree *tree);
  * replicated state, so this is one row and no scan. */
 struct tree_usage {
     uint64_t bytes; /* sum of the sizes of all regular files, holes included */
-    uint64_t files; /* files, directories and symbolic links, without the root */
+    uint64_t files; /* objects of all types, without the root */
+    /* What the volume may hold; 0: no limit. Kept by all nodes alike. */
+    struct tree_quota {
+        uint64_t bytes;
+        uint64_t files;
+    } quota;
 };
 int tree_usage(struct tree *tree, struct tree_usage *ret_usage);
 

@@ -64,8 +64,12 @@ int tree_list_open(struct tree_view *view, const char *dir, struct tree_list **r
         end = key_attr_end(dir, list->end);
     }
     list->it = engine_iterator_new(view->kv, view->snapshot, NULL, CF_ATTR, end);
+    /* In the root, behind the rows that are of no path. */
     engine_iterator_seek(
-        list->it, (struct bytes){.data = (const uint8_t *)list->path, .size = list->prefix_size});
+        list->it,
+        list->prefix_size > 0
+            ? (struct bytes){.data = (const uint8_t *)list->path, .size = list->prefix_size}
+            : (struct bytes){.data = (const uint8_t *)KEY_PATHS_BEGIN, .size = 1});
     *ret_list = list;
     return 0;
 }
@@ -193,6 +197,9 @@ int tree_list_next(struct tree_list *list, const char **ret_name, struct attr *r
             return return_child(list, (size_t)prefix, &row, ret_name, ret_attr);
         }
         code = attr_row_unpack(engine_iterator_value(list->it), &row);
+        if (code == 0) {
+            code = tree_view_resolve(list->view, &row);
+        }
         if (code != 0) {
             return code;
         }

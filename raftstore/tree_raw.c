@@ -108,6 +108,9 @@ static int give_file(struct scan *scan, struct bytes key, struct bytes row_bytes
         return 1; /* a directory */
     }
     code = attr_row_unpack(row_bytes, &row);
+    if (code == 0) {
+        code = tree_view_resolve(scan->view, &row);
+    }
     if (code != 0) {
         return code;
     }
@@ -139,8 +142,13 @@ int tree_scan(struct tree_view *view, const char *cf, const void *start, size_t 
     it = engine_iterator_new(view->kv, view->snapshot, NULL,
                              family == CF_DEFAULT ? CF_ATTR : family, (struct bytes){0});
     code = 1;
-    for (engine_iterator_seek(it, (struct bytes){.data = start, .size = start_size});
-         code > 0 && scan.left > 0 && engine_iterator_valid(it); engine_iterator_next(it)) {
+    struct bytes first = {.data = start, .size = start_size};
+
+    if (family == CF_DEFAULT && (start_size == 0 || first.data[0] == 0)) {
+        first = (struct bytes){.data = (const uint8_t *)KEY_PATHS_BEGIN, .size = 1};
+    }
+    for (engine_iterator_seek(it, first); code > 0 && scan.left > 0 && engine_iterator_valid(it);
+         engine_iterator_next(it)) {
         struct bytes key = engine_iterator_key(it);
         struct bytes value = engine_iterator_value(it);
 

@@ -15,6 +15,9 @@ struct tree_view {
     const struct engine_snapshot *snapshot;
 };
 
+/* Of a name of a file with several, the attributes from its home row. */
+int tree_view_resolve(struct tree_view *view, struct attr_row *row);
+
 /* The row `path` or, of a directory, `path/`. */
 int tree_view_find(struct tree_view *view, const char *path, bool directory,
                    struct attr_row *ret_row);

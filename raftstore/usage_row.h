@@ -1,5 +1,5 @@
-/* The row key_usage(): struct tree_usage as two big-endian numbers, files then
- * bytes. Part of the replicated state; a missing row is an empty volume. */
+/* The row key_usage(): struct tree_usage as four big-endian numbers: files, bytes, and
+ * the quota of each. Part of the replicated state; a missing row is an empty volume. */
 #ifndef KEELFS_RAFTSTORE_USAGE_ROW_H
 #define KEELFS_RAFTSTORE_USAGE_ROW_H
 
@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define USAGE_ROW_SIZE 16
+#define USAGE_ROW_SIZE 32
 
 void usage_row_pack(const struct tree_usage *usage, uint8_t out[USAGE_ROW_SIZE]);
 

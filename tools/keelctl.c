@@ -27,6 +27,7 @@ static const char help[] =
     "  member COMMAND      who belongs to the cluster: list, add, add-learner, promote,\n"
     "                      remove, replace, set-address, transfer-leader\n"
     "  check               whether the data of all members is equal\n"
+    "  quota               what the volume holds and may hold; --bytes, --files change it\n"
     "  recover             a cluster that lost its majority for good goes on from one\n"
     "                      member's data directory\n"
     "\n"
@@ -36,12 +37,14 @@ static const char help[] =
     "                      the nodes to ask, in turn until one can be reached\n"
     "                      (default: $KEELFS_ENDPOINT, or " DEFAULT_ENDPOINT ")\n"
     "  -t, --timeout MS    how long to wait for an answer (default: 5000)\n"
-    "  -j, --json          status, get, scan, member list and check print JSON; a value\n"
+    "  -j, --json          status, get, scan, member list, check, quota: as JSON; a value\n"
     "                      that is no UTF-8 text is there as value_base64\n"
     "      --limit N       scan: at most N keys\n"
     "      --cf CF         get, put, del, scan: the column family: default (the files),\n"
     "                      lock or write\n"
     "      --wait          member add, member replace: until the new member is a voter\n"
+    "      --bytes N, --files N\n"
+    "                      quota: the new limit\n"
     "      --data-dir DIR  recover: of the node that survived\n"
     "      --yes           recover: do it\n"
     "  -h, --help          this text, or a command's\n"
@@ -77,6 +80,14 @@ static const char check_help[] =
     "that could be asked are equal, but a member could not be asked; 3 and 4 as in\n"
     "keelctl --help.\n";
 
+static const char quota_help[] =
+    "usage: keelctl [OPTION...] quota [--bytes N] [--files N]\n"
+    "\n"
+    "What the volume holds and may hold. With an option that limit is changed, for all\n"
+    "nodes: N bytes (K, M, G or T behind it: times 1024, ...) or N files, directories\n"
+    "counted; 0: no limit. A volume that is over it keeps what it has: what adds to it\n"
+    "fails with EDQUOT, removing always works.\n";
+
 static const char recover_help[] =
     "usage: keelctl recover --data-dir DIR [--yes]\n"
     "\n"
@@ -100,6 +111,7 @@ static const struct keelctl_command commands[] = {
     {"scan", 0, 1, "", keelctl_scan, help},
     {"member", 1, SIZE_MAX, "a command", keelctl_member, NULL},
     {"check", 0, 0, "", keelctl_check, check_help},
+    {"quota", 0, 0, "", keelctl_quota, quota_help},
     {"recover", 0, 0, "", keelctl_recover, recover_help},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -165,6 +177,8 @@ static const struct option options[] = {
     {"wait", no_argument, NULL, 'w'},
     {"yes", no_argument, NULL, 'y'},
     {"data-dir", required_argument, NULL, 'd'},
+    {"bytes", required_argument, NULL, 'b'},
+    {"files", required_argument, NULL, 'f'},
     {NULL, 0, NULL, 0},
 };
 
@@ -189,6 +203,12 @@ static int parse_option(struct keelctl *ctl, int option, char *value)
         return KEELCTL_OK;
     case 'd':
         ctl->data_dir = value;
+        return KEELCTL_OK;
+    case 'b':
+        ctl->bytes = value;
+        return KEELCTL_OK;
+    case 'f':
+        ctl->files = value;
         return KEELCTL_OK;
     case 'w':
         ctl->wait = true;

@@ -34,6 +34,8 @@ struct keelctl {
     bool wait;
     bool yes;
     const char *data_dir; /* NULL: not given */
+    const char *bytes;    /* of a quota, as given; NULL: not given */
+    const char *files;
 
     const char *command; /* as messages name it */
     char *const *args;
@@ -102,6 +104,7 @@ int keelctl_scan(const struct keelctl *ctl);
 int keelctl_status(const struct keelctl *ctl);
 int keelctl_member(const struct keelctl *ctl);
 int keelctl_check(const struct keelctl *ctl);
+int keelctl_quota(const struct keelctl *ctl);
 int keelctl_recover(const struct keelctl *ctl);
 
 /* The help of `member`, or of the one of its commands that `args` begin with. */

@@ -122,6 +122,19 @@ Test(inode, a_rename_of_a_directory_moves_all_that_is_known_below)
     cr_assert_str_eq(path_of(5), "dx");
 }
 
+Test(inode, an_exchange_swaps_all_that_is_known_below)
+{
+    know(2, FILE_DIRECTORY, "d");
+    know(3, FILE_REGULAR, "d/f");
+    know(4, FILE_REGULAR, "far/g");
+    know(5, FILE_REGULAR, "far/gx");
+    inode_note_exchanged(&table, "d", "far/g");
+    cr_assert_str_eq(path_of(2), "far/g");
+    cr_assert_str_eq(path_of(3), "far/g/f");
+    cr_assert_str_eq(path_of(4), "d");
+    cr_assert_str_eq(path_of(5), "far/gx");
+}
+
 Test(inode, a_removed_one_has_no_path_and_another_may_have_it)
 {
     know(2, FILE_REGULAR, "f");

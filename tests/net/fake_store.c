@@ -2,6 +2,8 @@
 
 #include "raftstore/memory.h"
 
+#include "raft_cmdpb.pb-c.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@ struct store {
     size_t value_size;
     uint32_t pair_count;
     size_t pair_size;
+    struct tree_usage usage;
 };
 
 struct tree {
@@ -50,6 +53,14 @@ void fake_store_free(struct store *store)
     pthread_cond_destroy(&store->came);
     pthread_mutex_destroy(&store->lock);
     free(store);
+}
+
+void fake_store_set_usage(struct store *store, uint64_t bytes, uint64_t files)
+{
+    pthread_mutex_lock(&store->lock);
+    store->usage.bytes = bytes;
+    store->usage.files = files;
+    pthread_mutex_unlock(&store->lock);
 }
 
 void fake_store_answer_all(struct store *store, int code)
@@ -126,12 +137,26 @@ void fake_store_set_pairs(struct store *store, uint32_t count, size_t value_size
 
 /* ---- raftstore/store.h ---- */
 
+/* Under the lock. */
+static void note_quota(struct store *store, const void *bytes, size_t size)
+{
+    RaftCmdpb__RaftCmdRequest *command = raft_cmdpb__raft_cmd_request__unpack(NULL, size, bytes);
+    assert(command != NULL);
+    for (size_t i = 0; i < command->n_requests; i++) {
+        const Keelfspb__SetQuotaRequest *set = command->requests[i]->set_quota;
+        if (set != NULL)
+            store->usage.quota = (struct tree_quota){.bytes = set->bytes, .files = set->files};
+    }
+    raft_cmdpb__raft_cmd_request__free_unpacked(command, NULL);
+}
+
 void store_propose(struct store *store, struct command **cmd, struct op *op)
 {
     size_t size;
-    (void)command_bytes(*cmd, &size);
+    const void *bytes = command_bytes(*cmd, &size);
     pthread_mutex_lock(&store->lock);
     store->command_size = size;
+    note_quota(store, bytes, size);
     pthread_mutex_unlock(&store->lock);
     command_free(*cmd);
     *cmd = NULL;
@@ -210,6 +235,14 @@ struct tree_view *tree_view_new(struct tree *tree)
 void tree_view_unref(struct tree_view *view)
 {
     free(view);
+}
+
+int tree_usage(struct tree *tree, struct tree_usage *ret_usage)
+{
+    pthread_mutex_lock(&tree->store.lock);
+    *ret_usage = tree->store.usage;
+    pthread_mutex_unlock(&tree->store.lock);
+    return 0;
 }
 
 int tree_get(struct tree_view *view, const char *cf, const void *key, size_t key_size, size_t max,

@@ -24,6 +24,8 @@ unsigned fake_store_op_total(struct store *store);
 /* Bytes of the last command that was proposed. */
 size_t fake_store_last_command_size(struct store *store);
 
+/* What the tree holds in all. Its quota is what the last command that says one set. */
+void fake_store_set_usage(struct store *store, uint64_t bytes, uint64_t files);
 /* What every tree_get() finds: `value` (borrowed) or, when NULL, nothing. */
 void fake_store_set_value(struct store *store, const void *value, size_t size);
 /* What every tree_scan() finds: `count` pairs, k000000 and so on, with values of

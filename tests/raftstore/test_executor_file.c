@@ -127,7 +127,7 @@ Test(executor_file, a_create_that_makes_no_sense_is_invalid)
     char target[5000];
 
     volume_open(&v);
-    cr_assert_eq(create(&v, "x", (enum file_type)3, true, NULL), KE_INVALID);
+    cr_assert_eq(create(&v, "x", (enum file_type)7, true, NULL), KE_INVALID);
     cr_assert_eq(create(&v, "x", FILE_SYMLINK, true, NULL), KE_INVALID);
     cr_assert_eq(create(&v, "x", FILE_SYMLINK, true, ""), KE_INVALID);
     cr_assert_eq(create(&v, "x", FILE_REGULAR, true, "target"), KE_INVALID);

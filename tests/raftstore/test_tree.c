@@ -596,7 +596,10 @@ Test(tree, a_row_of_attributes_survives_its_packing)
                                     .mtime_ns = INT64_MAX,
                                     .ctime_ns = -1,
                                     .version = UINT64_MAX,
-                                    .id = UINT64_MAX},
+                                    .id = UINT64_MAX,
+                                    .nlink = UINT32_MAX,
+                                    .xattr_bytes = UINT32_MAX,
+                                    .rdev = UINT64_MAX},
                            .target_size = ATTR_TARGET_MAX};
     struct attr_row back;
     uint8_t out[ATTR_ROW_MAX];

@@ -304,6 +304,35 @@ Test(keelctl, output_that_cannot_be_written_is_status_5, .timeout = 60)
     shell_close(shell);
 }
 
+Test(keelctl, a_quota_is_shown_and_set_one_limit_at_a_time, .timeout = 60)
+{
+    struct shell *shell = shell_open();
+    fake_store_answer_all(shell->store, 0);
+    fake_store_set_usage(shell->store, 4097, 12);
+    expect_output(shell, "quota", "bytes  4097, no limit\nfiles  12, no limit\n");
+    expect_output(shell, "quota --bytes 10K", "bytes  4097 of 10240\nfiles  12, no limit\n");
+    expect_output(shell, "quota --files 100", "bytes  4097 of 10240\nfiles  12 of 100\n");
+    expect_output(shell, "quota --bytes 2T --files 7",
+                  "bytes  4097 of 2199023255552\nfiles  12 of 7\n");
+    expect_output(shell, "quota --bytes 0 --json",
+                  "{\n\t\"bytes\":\t4097,\n\t\"files\":\t12,\n\t\"quota_bytes\":\t0,\n"
+                  "\t\"quota_files\":\t7\n}\n");
+    shell_close(shell);
+}
+
+Test(keelctl, a_quota_that_is_no_number_is_status_2, .timeout = 60)
+{
+    struct shell *shell = shell_open();
+    fake_store_answer_all(shell->store, 0);
+    expect_failure(shell, "quota --bytes much", USAGE, "--bytes 'much' is not a number");
+    expect_failure(shell, "quota --bytes -1", USAGE, "--bytes '-1' is not a number");
+    expect_failure(shell, "quota --bytes 1KB", USAGE, "--bytes '1KB' is not a number");
+    expect_failure(shell, "quota --bytes 99999999T", USAGE, "is not a number");
+    expect_failure(shell, "quota --files 1K", USAGE, "--files '1K' is not a number");
+    expect_output(shell, "quota", "bytes  0, no limit\nfiles  0, no limit\n");
+    shell_close(shell);
+}
+
 Test(keelctl, status_is_a_table_or_json, .timeout = 60)
 {
     struct shell *shell = shell_open();

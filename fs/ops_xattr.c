@@ -1,0 +1,348 @@
+/* Extended attributes: getxattr, setxattr, listxattr, removexattr.
+ *
+ * Names of the namespaces user, trusted and security are kept as they are; who may
+ * use which is checked by the kernel. What begins with "user.keelfs." is made up
+ * here and never listed:
+ *   user.keelfs.version      of the file, in decimal; read-only
+ *   user.keelfs.if-version   write-only, of a file that is open on this node: the next
+ *                            publish of what is written to it here fails with ESTALE
+ *                            unless the file has this version then; 0: any
+ */
+#include "fs/control.h"
+#include "fs/errno.h"
+#include "fs/file.h"
+#include "fs/ops.h"
+#include "fs/request.h"
+#include "fs/resolve.h"
+#include "raftstore/memory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#define OWN_PREFIX      "user.keelfs."
+#define VERSION_NAME    OWN_PREFIX "version"
+#define IF_VERSION_NAME OWN_PREFIX "if-version"
+#define TRUSTED_PREFIX  "trusted."
+
+struct xattr_request {
+    struct request request;
+    struct inode *inode; /* pinned */
+    char name[XATTR_NAME_MAX + 1];
+    size_t room;     /* of who asks; 0: only the size is asked for */
+    bool is_by_root; /* sees trusted names in a list */
+    void *value;     /* to set; malloc'ed */
+    size_t value_size;
+    enum command_xattr_mode mode;
+};
+
+static void xattr_free(struct request *request)
+{
+    struct xattr_request *xattr = (struct xattr_request *)request;
+
+    inode_unpin(xattr->inode);
+    free(xattr->value);
+    free(xattr);
+}
+
+/* NULL: answered already. `name` may be NULL. */
+static struct xattr_request *xattr_start(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    struct fs *fs = ops_fs(req);
+    struct inode *inode = inode_pin(&fs->inodes, ino);
+
+    if (inode == NULL) {
+        fuse_reply_err(req, ESTALE);
+        return NULL;
+    }
+    struct xattr_request *xattr = mem_zalloc(sizeof(*xattr));
+    request_init(&xattr->request, fs, req, xattr_free);
+    xattr->inode = inode;
+    xattr->is_by_root = fuse_req_ctx(req)->uid == 0;
+    if (name != NULL)
+        memcpy(xattr->name, name, strlen(name) + 1);
+    return xattr;
+}
+
+/* 0, or why the name is none that a file can have, as ext4 says it. */
+static int check_name(const char *name)
+{
+    static const char *const prefixes[] = {"user.", TRUSTED_PREFIX, "security."};
+
+    if (strlen(name) > XATTR_NAME_MAX)
+        return ERANGE;
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        size_t size = strlen(prefixes[i]);
+        if (strncmp(name, prefixes[i], size) == 0)
+            return name[size] == '\0' ? EINVAL : 0;
+    }
+    return EOPNOTSUPP;
+}
+
+static bool is_own(const char *name)
+{
+    return strncmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0;
+}
+
+/* --- reading --- */
+
+static void reply_bytes(struct xattr_request *xattr, const void *bytes, size_t size)
+{
+    fuse_req_t req = xattr->request.req;
+
+    if (xattr->room == 0)
+        fuse_reply_xattr(req, size);
+    else if (size > xattr->room)
+        fuse_reply_err(req, ERANGE);
+    else
+        fuse_reply_buf(req, bytes, size);
+    request_end(&xattr->request);
+}
+
+/* Looks behind the read point. True: found. False: the request tries again or has
+ * failed, unless the inode is removed: then it is for the caller to answer. */
+static bool xattr_look(struct xattr_request *xattr, const struct op_result *result,
+                       request_step_fn *step, struct resolved *ret_resolved, bool *ret_is_removed)
+{
+    struct request *request = &xattr->request;
+    int code = result->code;
+
+    if (code == 0)
+        code = resolve_inode(request->fs, xattr->inode, clock_ns(), ret_resolved);
+    *ret_is_removed = code == KE_NOT_FOUND;
+    if (code == KE_STALE && request_may_retry(request))
+        request_barrier(request, step);
+    else if (code != 0 && !*ret_is_removed)
+        request_fail(request, code);
+    return code == 0;
+}
+
+static void reply_version(struct xattr_request *xattr, const struct attr *attr)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%" PRIu64, attr->version);
+    reply_bytes(xattr, text, strlen(text));
+}
+
+static void get_step(struct request *request, const struct op_result *result)
+{
+    struct xattr_request *xattr = (struct xattr_request *)request;
+    struct resolved resolved;
+    uint8_t *value = NULL;
+    bool is_removed;
+    size_t size = 0;
+
+    if (!xattr_look(xattr, result, get_step, &resolved, &is_removed)) {
+        if (is_removed)
+            request_fail(request, KE_NO_XATTR);
+        return;
+    }
+    bool is_version = strcmp(xattr->name, VERSION_NAME) == 0;
+    int code = is_own(xattr->name) ? KE_NO_XATTR
+                                   : tree_get_xattr(resolved.look.tree, xattr->inode->id,
+                                                    xattr->name, &value, &size);
+    look_release(&resolved.look);
+    if (is_version)
+        reply_version(xattr, &resolved.look.attr);
+    else if (code != 0)
+        request_fail(request, code);
+    else
+        reply_bytes(xattr, value, size);
+    free(value);
+}
+
+void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    int number = control_owns(ino) ? EOPNOTSUPP : check_name(name);
+
+    if (number != 0) {
+        fuse_reply_err(req, number);
+        return;
+    }
+    struct xattr_request *xattr = xattr_start(req, ino, name);
+    if (xattr == NULL)
+        return;
+    xattr->room = size;
+    request_barrier(&xattr->request, get_step);
+}
+
+/* --- listing --- */
+
+/* Names with a zero behind each. */
+struct name_list {
+    bool with_trusted;
+    char *bytes;
+    size_t size;
+    size_t capacity;
+};
+
+static void add_name(void *ctx, const void *name, size_t size)
+{
+    struct name_list *list = ctx;
+    size_t prefix_size = strlen(TRUSTED_PREFIX);
+    size_t needed = list->size + size + 1;
+
+    if (!list->with_trusted && size >= prefix_size &&
+        memcmp(name, TRUSTED_PREFIX, prefix_size) == 0)
+        return;
+    if (needed > list->capacity) {
+        list->capacity = 2 * needed;
+        list->bytes = mem_realloc(list->bytes, list->capacity);
+    }
+    memcpy(list->bytes + list->size, name, size);
+    list->bytes[needed - 1] = '\0';
+    list->size = needed;
+}
+
+static void list_step(struct request *request, const struct op_result *result)
+{
+    struct xattr_request *xattr = (struct xattr_request *)request;
+    struct name_list list = {.with_trusted = xattr->is_by_root};
+    struct resolved resolved;
+    bool is_removed;
+    int code = 0;
+
+    if (!xattr_look(xattr, result, list_step, &resolved, &is_removed)) {
+        if (is_removed)
+            reply_bytes(xattr, NULL, 0);
+        return;
+    }
+    if (resolved.look.attr.xattr_bytes > 0)
+        code = tree_list_xattrs(resolved.look.tree, xattr->inode->id, add_name, &list);
+    look_release(&resolved.look);
+    if (code != 0)
+        request_fail(request, code);
+    else
+        reply_bytes(xattr, list.bytes, list.size);
+    free(list.bytes);
+}
+
+void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    if (control_owns(ino)) {
+        fuse_reply_err(req, EOPNOTSUPP);
+        return;
+    }
+    struct xattr_request *xattr = xattr_start(req, ino, NULL);
+    if (xattr == NULL)
+        return;
+    xattr->room = size;
+    request_barrier(&xattr->request, list_step);
+}
+
+/* --- changing --- */
+
+static void set_step(struct request *request, const struct op_result *result);
+
+static void set_send(struct xattr_request *xattr)
+{
+    char path[PATH_BYTES_MAX + 1];
+
+    if (!inode_path(xattr->inode, path)) {
+        bool needs_it = xattr->mode == COMMAND_XATTR_REMOVE || xattr->mode == COMMAND_XATTR_REPLACE;
+        request_fail(&xattr->request, needs_it ? KE_NO_XATTR : KE_STALE);
+        return;
+    }
+    struct command *cmd = command_new();
+    command_set_xattr(cmd, path, xattr->inode->id, xattr->name, xattr->value, xattr->value_size,
+                      xattr->mode);
+    request_propose(&xattr->request, &cmd, set_step);
+}
+
+static void set_step(struct request *request, const struct op_result *result)
+{
+    if (result->code == KE_STALE && request_may_retry(request))
+        set_send((struct xattr_request *)request);
+    else if (result->code == KE_TOO_LARGE)
+        request_fail_errno(request, E2BIG);
+    else
+        request_fail(request, result->code);
+}
+
+/* 0, or why the attribute cannot be changed. */
+static int check_change(fuse_ino_t ino, const char *name)
+{
+    if (control_owns(ino))
+        return EOPNOTSUPP;
+    return is_own(name) ? EPERM : check_name(name);
+}
+
+/* False: it is no decimal number. */
+static bool read_version(const char *value, size_t size, uint64_t *ret_version)
+{
+    uint64_t version = 0;
+
+    /* A trailing newline comes from the shell. */
+    if (size > 0 && value[size - 1] == '\n')
+        size--;
+    for (size_t i = 0; i < size; i++) {
+        unsigned digit = (unsigned)(value[i] - '0');
+        if (digit > 9 || version > (UINT64_MAX - digit) / 10)
+            return false;
+        version = version * 10 + digit;
+    }
+    *ret_version = version;
+    return size > 0;
+}
+
+static void set_if_version(fuse_req_t req, fuse_ino_t ino, const char *value, size_t size)
+{
+    struct inode *inode = inode_pin(&ops_fs(req)->inodes, ino);
+    uint64_t version;
+    int code = KE_STALE;
+
+    if (inode != NULL)
+        code =
+            read_version(value, size, &version) ? file_set_if_version(inode, version) : KE_INVALID;
+    inode_unpin(inode);
+    fuse_reply_err(req, errno_of(code));
+}
+
+void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+                  int flags)
+{
+    int number = check_change(ino, name);
+
+    if (!control_owns(ino) && strcmp(name, IF_VERSION_NAME) == 0) {
+        set_if_version(req, ino, value, size);
+        return;
+    }
+    if (number == 0 && flags == (XATTR_CREATE | XATTR_REPLACE))
+        number = EINVAL;
+    if (number != 0) {
+        fuse_reply_err(req, number);
+        return;
+    }
+    struct xattr_request *xattr = xattr_start(req, ino, name);
+    if (xattr == NULL)
+        return;
+    xattr->value = mem_dup(value, size);
+    xattr->value_size = size;
+    if (flags == XATTR_CREATE)
+        xattr->mode = COMMAND_XATTR_CREATE;
+    else if (flags == XATTR_REPLACE)
+        xattr->mode = COMMAND_XATTR_REPLACE;
+    else
+        xattr->mode = COMMAND_XATTR_ANY;
+    set_send(xattr);
+}
+
+void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    int number = check_change(ino, name);
+
+    if (number != 0) {
+        fuse_reply_err(req, number);
+        return;
+    }
+    struct xattr_request *xattr = xattr_start(req, ino, name);
+    if (xattr == NULL)
+        return;
+    xattr->mode = COMMAND_XATTR_REMOVE;
+    set_send(xattr);
+}
