@@ -172,8 +172,10 @@ static void raft_worker_handle(struct raft_worker *worker, struct raft_mail *mai
     raft_mail_free(mail);
 }
 
-static void raft_worker_publish(struct raft_worker *worker)
+void raft_worker_publish(struct raft_worker *worker)
 {
+    if (worker->peer == NULL)
+        return; /* it is being made */
     pthread_mutex_lock(&worker->status_lock);
     peer_status(worker->peer, &worker->status);
     pthread_mutex_unlock(&worker->status_lock);

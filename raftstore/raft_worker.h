@@ -28,6 +28,10 @@ struct raft_worker *raft_worker_new(uint32_t tick_ms, const struct store_status 
 /* NULL is fine; stopped or never started. Ends what still waits with KE_SHUTDOWN. */
 void raft_worker_free(struct raft_worker *worker);
 
+/* On the raft thread: makes the status of now visible before somebody is told of what
+ * changed it. */
+void raft_worker_publish(struct raft_worker *worker);
+
 /* `*peer` is taken. */
 void raft_worker_start(struct raft_worker *worker, struct peer **peer);
 void raft_worker_stop(struct raft_worker *worker);

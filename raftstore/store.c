@@ -361,6 +361,7 @@ static void store_members_changed(void *ctx, const struct membership *membership
         if (member->id != store->ident.store_id)
             transport_set_address(store->transport, member->id, member->address);
     }
+    raft_worker_publish(store->worker);
     for (size_t i = 0; i < change.gone_count; i++) {
         transport_remove(store->transport, change.gone[i]);
         if (store->server != NULL)

@@ -104,7 +104,13 @@ check_new_state() {
 fill_disk() {
   local free
   free=$(df --output=avail -B1 "$cluster_dir/data/n3" | tail -n 1)
-  head -c $((free - $1)) /dev/zero >"$cluster_dir/data/n3/filler"
+  ((free <= $1)) || head -c $((free - $1)) /dev/zero >>"$cluster_dir/data/n3/filler"
+}
+
+# The node gives back what it can when its disk is nearly full: that is taken too.
+receiving_fails_on_a_full_disk() {
+  fill_disk 2000000
+  node_3_says 'receiving the snapshot .* failed after'
 }
 
 # Node 3 is on a small disk, and is down while the others go on.
@@ -143,8 +149,7 @@ make_room() {
   leave_behind_on_a_small_disk
   cluster_start 3 "${options[@]}"
   await 60 node_3_says 'receiving the snapshot'
-  fill_disk 2000000
-  await 60 node_3_says 'receiving the snapshot .* failed after'
+  await 60 receiving_fails_on_a_full_disk
   not node_3_says 'received the snapshot'
   make_room
 }
