@@ -3,71 +3,30 @@
 #include "raftstore/failpoint.h"
 #include "raftstore/snapshot_rows.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <string.h>
-#include <unistd.h>
 
-/* After so many bytes of rows the kernel is told to write. All at the end would keep
- * the disk busy for seconds, and the log's fsync, on which every writer waits,
- * behind it. */
-#define WRITE_BEHIND_BYTES (8u << 20)
-
-/* A table that is being written. */
-struct table {
-    struct engine_table *table;
-    const char *path;
-    int fd; /* of the same file */
-    size_t unwritten_bytes;
-};
-
-/* Starts the writing of what is in the page cache, when that of last time is done. */
-static int write_behind(struct table *table, struct err *e)
-{
-    if (sync_file_range(table->fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE) !=
-        0) {
-        return err_set(e, KE_IO, "cannot write table %s: %s", table->path, strerror(errno));
-    }
-    table->unwritten_bytes = 0;
-    return 0;
-}
-
+/* The file is not pushed to the disk: it goes when it has been sent, and with luck before
+ * the kernel writes any of it. The disk belongs to the log, on whose fsync every writer
+ * waits. */
 static int put_row(void *ctx, struct bytes key, struct bytes value, struct err *e)
 {
-    struct table *table = ctx;
-    int code = engine_table_put(table->table, key, value, e);
-
-    table->unwritten_bytes += key.size + value.size;
-    if (code == 0 && table->unwritten_bytes >= WRITE_BEHIND_BYTES) {
-        code = write_behind(table, e);
-    }
-    return code;
+    return engine_table_put(ctx, key, value, e);
 }
 
 static int write_rows(const struct snapshot_rows *rows, enum engine_cf cf, const char *path,
                       uint64_t *ret_size, struct err *e)
 {
-    struct table table = {.path = path, .fd = -1};
-    int code = engine_table_new(path, &table.table, e);
+    struct engine_table *table;
+    int code = engine_table_new(path, &table, e);
 
     if (code != 0) {
         return code;
     }
-    table.fd = open(path, O_RDWR | O_CLOEXEC);
-    if (table.fd < 0) {
-        code = err_set(e, KE_IO, "cannot open table %s: %s", path, strerror(errno));
-    }
+    code = snapshot_rows_walk(rows, cf, put_row, table, e);
     if (code == 0) {
-        code = snapshot_rows_walk(rows, cf, put_row, &table, e);
+        code = engine_table_finish(table, ret_size, e);
     }
-    if (code == 0) {
-        code = engine_table_finish(table.table, ret_size, e);
-    }
-    if (table.fd >= 0) {
-        (void)close(table.fd);
-    }
-    engine_table_free(table.table);
+    engine_table_free(table);
     return code;
 }
 
