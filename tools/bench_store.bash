@@ -76,10 +76,16 @@ status_of() {
   sed -n "s/^$2  *//p" "$cluster_dir/n$1/.keelfs/status"
 }
 
-# leader_seen_by I: a number; fails when none is known.
+knows_leader() {
+  [[ $(status_of "$1" leader) =~ ^n[0-9]+\  ]]
+}
+
+# leader_seen_by I: a number, as soon as one is known.
 leader_seen_by() {
   local text
-  text=$(status_of "$1" leader) && [[ $text =~ ^n([0-9]+)\  ]] && echo "${BASH_REMATCH[1]}"
+  cluster_await 20 knows_leader "$1" || fail "n$1 knows no leader"
+  text=$(status_of "$1" leader)
+  [[ $text =~ ^n([0-9]+)\  ]] && echo "${BASH_REMATCH[1]}"
 }
 
 # Entries in node I's log.
