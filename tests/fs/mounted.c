@@ -167,6 +167,23 @@ char *mounted_read(const struct mounted *mounted, const char *name)
     return text;
 }
 
+void mounted_assert_fails(int result, int expected)
+{
+    int saved = errno;
+
+    cr_assert_eq(result, -1);
+    cr_assert_eq(saved, expected, "%s", strerror(saved));
+}
+
+void mounted_assert_content(const struct mounted *mounted, const char *name, const char *expected)
+{
+    char *text = mounted_read(mounted, name);
+
+    cr_assert_not_null(text, "%s: %s", name, strerror(errno));
+    cr_assert_str_eq(text, expected);
+    free(text);
+}
+
 /* --- what other nodes do --- */
 
 static void apply(struct mounted *mounted, struct command *cmd)

@@ -37,6 +37,10 @@ int mounted_write(const struct mounted *mounted, const char *name, int flags, co
 /* Zero-terminated, or NULL with errno. */
 char *mounted_read(const struct mounted *mounted, const char *name);
 
+/* What a call returned and left in errno. */
+void mounted_assert_fails(int result, int expected);
+void mounted_assert_content(const struct mounted *mounted, const char *name, const char *expected);
+
 /* --- what other nodes do --- */
 
 /* Makes or replaces the file `name`. */

@@ -24,23 +24,6 @@ static void teardown(void)
 
 TestSuite(mount_exchange, .init = setup, .fini = teardown, .timeout = 120);
 
-static void assert_fails(int result, int expected)
-{
-    int saved = errno;
-
-    cr_assert_eq(result, -1);
-    cr_assert_eq(saved, expected, "%s", strerror(saved));
-}
-
-static void assert_content(const char *name, const char *expected)
-{
-    char *text = mounted_read(&m, name);
-
-    cr_assert_not_null(text, "%s: %s", name, strerror(errno));
-    cr_assert_str_eq(text, expected);
-    free(text);
-}
-
 static int move(const char *from, const char *to, unsigned flags)
 {
     return renameat2(AT_FDCWD, mounted_path(&m, from), AT_FDCWD, mounted_path(&m, to), flags);
@@ -84,11 +67,11 @@ Test(mount_exchange, two_files_change_places)
     make_file("a", "one");
     make_file("d/b", "two");
     exchange("a", "d/b");
-    assert_content("a", "two");
-    assert_content("d/b", "one");
+    mounted_assert_content(&m, "a", "two");
+    mounted_assert_content(&m, "d/b", "one");
     cr_assert(remote_is(&m, "a", "two"));
     exchange("a", "a");
-    assert_content("a", "two");
+    mounted_assert_content(&m, "a", "two");
 }
 
 Test(mount_exchange, a_file_and_a_full_directory_change_places)
@@ -98,10 +81,10 @@ Test(mount_exchange, a_file_and_a_full_directory_change_places)
     make_file("d/deep/f", "inside");
     make_file("a", "outside");
     exchange("a", "d");
-    assert_content("a/deep/f", "inside");
-    assert_content("d", "outside");
+    mounted_assert_content(&m, "a/deep/f", "inside");
+    mounted_assert_content(&m, "d", "outside");
     exchange("a", "d");
-    assert_content("d/deep/f", "inside");
+    mounted_assert_content(&m, "d/deep/f", "inside");
 }
 
 Test(mount_exchange, open_files_and_directories_move_along)
@@ -118,8 +101,8 @@ Test(mount_exchange, open_files_and_directories_move_along)
     cr_assert_eq(write(e_file, "-", 1), 1);
     cr_assert_eq(close(d_file), 0, "%s", strerror(errno));
     cr_assert_eq(close(e_file), 0, "%s", strerror(errno));
-    assert_content("e/f", "of d+");
-    assert_content("d/f", "of e-");
+    mounted_assert_content(&m, "e/f", "of d+");
+    mounted_assert_content(&m, "d/f", "of e-");
     cr_assert_eq(mkdirat(dir, "made", 0755), 0, "%s", strerror(errno));
     cr_assert_eq(access(mounted_path(&m, "e/made"), F_OK), 0);
     close(dir);
@@ -130,22 +113,22 @@ Test(mount_exchange, both_must_exist_and_neither_be_in_the_other)
     make_dir("d");
     make_dir("d/e");
     make_file("a", "one");
-    assert_fails(move("a", "none", RENAME_EXCHANGE), ENOENT);
-    assert_fails(move("none", "a", RENAME_EXCHANGE), ENOENT);
-    assert_fails(move("d", "d/e", RENAME_EXCHANGE), EINVAL);
-    assert_fails(move("d/e", "d", RENAME_EXCHANGE), EINVAL);
-    assert_fails(move("a", "d", RENAME_EXCHANGE | RENAME_NOREPLACE), EINVAL);
-    assert_fails(move("a", ".keelfs", RENAME_EXCHANGE), EPERM);
-    assert_content("a", "one");
+    mounted_assert_fails(move("a", "none", RENAME_EXCHANGE), ENOENT);
+    mounted_assert_fails(move("none", "a", RENAME_EXCHANGE), ENOENT);
+    mounted_assert_fails(move("d", "d/e", RENAME_EXCHANGE), EINVAL);
+    mounted_assert_fails(move("d/e", "d", RENAME_EXCHANGE), EINVAL);
+    mounted_assert_fails(move("a", "d", RENAME_EXCHANGE | RENAME_NOREPLACE), EINVAL);
+    mounted_assert_fails(move("a", ".keelfs", RENAME_EXCHANGE), EPERM);
+    mounted_assert_content(&m, "a", "one");
 }
 
 Test(mount_exchange, a_rename_without_replacing_minds_what_is_there)
 {
     make_file("a", "one");
     make_file("b", "two");
-    assert_fails(move("a", "b", RENAME_NOREPLACE), EEXIST);
+    mounted_assert_fails(move("a", "b", RENAME_NOREPLACE), EEXIST);
     cr_assert_eq(move("a", "c", RENAME_NOREPLACE), 0, "%s", strerror(errno));
-    assert_content("b", "two");
-    assert_content("c", "one");
-    assert_fails(access(mounted_path(&m, "a"), F_OK), ENOENT);
+    mounted_assert_content(&m, "b", "two");
+    mounted_assert_content(&m, "c", "one");
+    mounted_assert_fails(access(mounted_path(&m, "a"), F_OK), ENOENT);
 }

@@ -38,15 +38,6 @@ static void assert_reads(int fd, off_t offset, const char *expected)
     cr_assert_str_eq(text, expected);
 }
 
-static void assert_content(const char *name, const char *expected)
-{
-    char *text = mounted_read(&m, name);
-
-    cr_assert_not_null(text, "%s: %s", name, strerror(errno));
-    cr_assert_str_eq(text, expected);
-    free(text);
-}
-
 static off_t size_of(const char *name)
 {
     struct stat st;
@@ -66,11 +57,11 @@ Test(mount_files, what_is_written_appears_elsewhere_at_close_and_here_at_once)
     cr_assert_eq(write(fd, "one ", 4), 4);
     cr_assert_eq(write(fd, "two", 3), 3);
     cr_assert(remote_is(&m, "f", ""));
-    assert_content("f", "one two");
+    mounted_assert_content(&m, "f", "one two");
     cr_assert_eq(size_of("f"), 7);
     cr_assert_eq(close(fd), 0);
     cr_assert(remote_is(&m, "f", "one two"));
-    assert_content("f", "one two");
+    mounted_assert_content(&m, "f", "one two");
 }
 
 Test(mount_files, fsync_publishes_what_was_written_so_far)
@@ -92,7 +83,7 @@ Test(mount_files, an_overwrite_is_one_change_for_other_nodes)
     size_t before = fake_store_applied(m.store);
     int fd = open(mounted_path(&m, "f"), O_WRONLY | O_TRUNC);
 
-    assert_content("f", "");
+    mounted_assert_content(&m, "f", "");
     cr_assert(remote_is(&m, "f", "a longer text"));
     cr_assert_eq(write(fd, "short", 5), 5);
     cr_assert_eq(close(fd), 0);
@@ -328,7 +319,7 @@ Test(mount_files, a_reader_stays_on_the_version_it_opened)
     int fd = open(mounted_path(&m, "f"), O_RDONLY);
     cr_assert_eq(pread(fd, seen, 1000, 0), 1000);
     remote_put(&m, "f", b, LARGE);
-    assert_content("f", b);
+    mounted_assert_content(&m, "f", b);
     cr_assert_eq(pread(fd, seen, LARGE, 0), LARGE);
     cr_assert_eq(memcmp(seen, a, LARGE), 0);
     remote_remove(&m, "f");
@@ -385,7 +376,7 @@ Test(mount_files, local_writes_lie_over_the_newest_version)
     int fd = open(mounted_path(&m, "f"), O_RDWR);
     cr_assert_eq(pwrite(fd, "X", 1, 1), 1);
     remote_put(&m, "f", "bbbbbb", 6);
-    assert_content("f", "bXbbbb");
+    mounted_assert_content(&m, "f", "bXbbbb");
     cr_assert_eq(close(fd), 0);
     cr_assert(remote_is(&m, "f", "bXbbbb"));
 }
@@ -400,13 +391,13 @@ Test(mount_files, while_a_publish_is_under_way_nothing_is_shown_twice)
     if (child == 0)
         _exit(fsync(fd) == 0 ? 0 : 1);
     fake_store_await_held(m.store, 1);
-    assert_content("log", "mine\n");
+    mounted_assert_content(&m, "log", "mine\n");
     cr_assert_eq(size_of("log"), 5);
     fake_store_release(m.store);
     int status;
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert_eq(status, 0);
-    assert_content("log", "mine\n");
+    mounted_assert_content(&m, "log", "mine\n");
     close(fd);
 }
 
@@ -419,7 +410,7 @@ Test(mount_files, appends_of_several_nodes_are_all_there)
     cr_assert_eq(write(fd, "a1\n", 3), 3);
     remote_append(&m, "log", "b1\n");
     cr_assert_eq(write(fd, "a2\n", 3), 3);
-    assert_content("log", "b1\na1\na2\n");
+    mounted_assert_content(&m, "log", "b1\na1\na2\n");
     cr_assert_eq(fsync(fd), 0);
     cr_assert(remote_is(&m, "log", "b1\na1\na2\n"));
     remote_append(&m, "log", "b2\n");
@@ -554,7 +545,7 @@ Test(mount_files, copy_file_range_copies_the_version_that_was_opened)
     char first;
     cr_assert_eq(pread(from, &first, 1, 0), 1);
     remote_put(&m, "from", b, LARGE);
-    assert_content("from", b);
+    mounted_assert_content(&m, "from", b);
     size_t copied = 0;
     ssize_t part;
     while ((part = copy_file_range(from, NULL, to, NULL, LARGE, 0)) > 0)

@@ -24,23 +24,6 @@ static void teardown(void)
 
 TestSuite(mount_links, .init = setup, .fini = teardown, .timeout = 120);
 
-static void assert_fails(int result, int expected)
-{
-    int saved = errno;
-
-    cr_assert_eq(result, -1);
-    cr_assert_eq(saved, expected, "%s", strerror(saved));
-}
-
-static void assert_content(const char *name, const char *expected)
-{
-    char *text = mounted_read(&m, name);
-
-    cr_assert_not_null(text, "%s: %s", name, strerror(errno));
-    cr_assert_str_eq(text, expected);
-    free(text);
-}
-
 static struct stat stat_of(const char *name)
 {
     struct stat st;
@@ -111,9 +94,9 @@ Test(mount_links, two_names_are_one_file)
     cr_expect_eq(a.st_ino, b.st_ino);
     cr_expect_eq(a.st_nlink, 2);
     cr_expect_eq(b.st_nlink, 2);
-    assert_content("d/b", "one");
+    mounted_assert_content(&m, "d/b", "one");
     cr_assert_eq(mounted_write(&m, "d/b", O_TRUNC, "two"), 0);
-    assert_content("a", "two");
+    mounted_assert_content(&m, "a", "two");
     cr_assert(remote_is(&m, "a", "two"));
     cr_assert(remote_is(&m, "d/b", "two"));
 }
@@ -125,12 +108,12 @@ Test(mount_links, a_file_lives_until_its_last_name_goes)
     link_names("b", "c");
     unlink_name("a");
     cr_expect_eq(stat_of("b").st_nlink, 2);
-    assert_content("c", "text");
+    mounted_assert_content(&m, "c", "text");
     unlink_name("c");
     cr_expect_eq(stat_of("b").st_nlink, 1);
-    assert_content("b", "text");
+    mounted_assert_content(&m, "b", "text");
     unlink_name("b");
-    assert_fails(access(mounted_path(&m, "b"), F_OK), ENOENT);
+    mounted_assert_fails(access(mounted_path(&m, "b"), F_OK), ENOENT);
 }
 
 Test(mount_links, a_link_changes_ctime_and_not_mtime)
@@ -152,17 +135,17 @@ Test(mount_links, errors_are_those_of_a_file_system)
     make_file("a", "x");
     make_file("b", "y");
     make_dir("d");
-    assert_fails(link(mounted_path(&m, "d"), mounted_path(&m, "e")), EPERM);
-    assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "b")), EEXIST);
-    assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "a")), EEXIST);
-    assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "none/b")), ENOENT);
-    assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "b/c")), ENOTDIR);
-    assert_fails(link(mounted_path(&m, "none"), mounted_path(&m, "c")), ENOENT);
-    assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, ".keelfs/a")), EPERM);
-    assert_fails(link(mounted_path(&m, ".keelfs/status"), mounted_path(&m, "c")), EPERM);
+    mounted_assert_fails(link(mounted_path(&m, "d"), mounted_path(&m, "e")), EPERM);
+    mounted_assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "b")), EEXIST);
+    mounted_assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "a")), EEXIST);
+    mounted_assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "none/b")), ENOENT);
+    mounted_assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "b/c")), ENOTDIR);
+    mounted_assert_fails(link(mounted_path(&m, "none"), mounted_path(&m, "c")), ENOENT);
+    mounted_assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, ".keelfs/a")), EPERM);
+    mounted_assert_fails(link(mounted_path(&m, ".keelfs/status"), mounted_path(&m, "c")), EPERM);
     memset(name, 'n', sizeof(name));
     name[256] = '\0';
-    assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, name)), ENAMETOOLONG);
+    mounted_assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, name)), ENAMETOOLONG);
     cr_expect_eq(stat_of("a").st_nlink, 1);
 }
 
@@ -170,7 +153,7 @@ Test(mount_links, too_many_names_are_refused)
 {
     make_file("a", "x");
     fake_store_refuse(m.store, KE_TOO_MANY_LINKS);
-    assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "b")), EMLINK);
+    mounted_assert_fails(link(mounted_path(&m, "a"), mounted_path(&m, "b")), EMLINK);
 }
 
 Test(mount_links, symbolic_links_and_nodes_have_several_names_too)
@@ -195,11 +178,11 @@ Test(mount_links, a_rename_moves_one_name_and_may_take_the_place_of_another)
     link_names("a", "b");
     link_names("x", "y");
     cr_assert_eq(rename(mounted_path(&m, "a"), mounted_path(&m, "c")), 0);
-    assert_content("b", "one");
-    assert_content("c", "one");
+    mounted_assert_content(&m, "b", "one");
+    mounted_assert_content(&m, "c", "one");
     cr_assert_eq(rename(mounted_path(&m, "c"), mounted_path(&m, "x")), 0);
-    assert_content("x", "one");
-    assert_content("y", "other");
+    mounted_assert_content(&m, "x", "one");
+    mounted_assert_content(&m, "y", "other");
     cr_expect_eq(stat_of("y").st_nlink, 1);
     cr_expect_eq(stat_of("b").st_nlink, 2);
 }
@@ -210,7 +193,7 @@ Test(mount_links, a_rename_to_another_name_of_the_same_file_does_nothing)
     link_names("a", "b");
     cr_assert_eq(rename(mounted_path(&m, "a"), mounted_path(&m, "b")), 0);
     cr_expect_eq(stat_of("a").st_nlink, 2);
-    assert_content("b", "one");
+    mounted_assert_content(&m, "b", "one");
 }
 
 Test(mount_links, names_move_with_their_directory)
@@ -222,8 +205,8 @@ Test(mount_links, names_move_with_their_directory)
     cr_assert_eq(rename(mounted_path(&m, "d"), mounted_path(&m, "e")), 0);
     cr_assert_eq(write(fd, "+", 1), 1);
     cr_assert_eq(close(fd), 0, "%s", strerror(errno));
-    assert_content("e/a", "one+");
-    assert_content("b", "one+");
+    mounted_assert_content(&m, "e/a", "one+");
+    mounted_assert_content(&m, "b", "one+");
 }
 
 /* --- open files --- */
@@ -241,7 +224,7 @@ Test(mount_links, an_open_file_whose_name_went_is_written_under_the_other)
     cr_assert_eq(fchmod(fd, 0600), 0, "%s", strerror(errno));
     cr_expect_eq(stat_of("b").st_mode, S_IFREG | 0600);
     cr_assert_eq(close(fd), 0);
-    assert_content("b", "old new");
+    mounted_assert_content(&m, "b", "old new");
 }
 
 Test(mount_links, another_file_under_the_name_that_went_is_left_alone)
@@ -253,8 +236,8 @@ Test(mount_links, another_file_under_the_name_that_went_is_left_alone)
     make_file("a", "other");
     cr_assert_eq(write(fd, "!", 1), 1);
     cr_assert_eq(close(fd), 0, "%s", strerror(errno));
-    assert_content("a", "other");
-    assert_content("b", "mine!");
+    mounted_assert_content(&m, "a", "other");
+    mounted_assert_content(&m, "b", "mine!");
 }
 
 Test(mount_links, what_is_written_after_the_last_name_went_is_nowhere)
@@ -282,7 +265,7 @@ Test(mount_links, bytes_that_wait_are_seen_under_the_new_name)
     link_names("a", "b");
     cr_expect_eq(stat_of("b").st_size, 5);
     cr_expect_eq(links_of(fd), 2);
-    assert_content("b", "waits");
+    mounted_assert_content(&m, "b", "waits");
     cr_assert_eq(close(fd), 0);
     cr_assert(remote_is(&m, "b", "waits"));
 }
@@ -316,7 +299,7 @@ Test(mount_links, a_name_that_another_node_took_away_leaves_the_open_file_alive)
     cr_assert_eq(pwrite(fd, "TEXT", 4, 0), 4);
     cr_assert_eq(close(fd), 0, "%s", strerror(errno));
     cr_assert(remote_is(&m, "b", "TEXT"));
-    assert_content("b", "TEXT");
+    mounted_assert_content(&m, "b", "TEXT");
 }
 
 Test(mount_links, a_file_is_reached_by_names_that_other_nodes_gave_it)
@@ -329,8 +312,8 @@ Test(mount_links, a_file_is_reached_by_names_that_other_nodes_gave_it)
     cr_expect_eq(stat_of("c").st_ino, number);
     cr_expect_eq(stat_of("c").st_nlink, 1);
     remote_append(&m, "c", "+");
-    assert_content("c", "text+");
-    assert_fails(access(mounted_path(&m, "b"), F_OK), ENOENT);
+    mounted_assert_content(&m, "c", "text+");
+    mounted_assert_fails(access(mounted_path(&m, "b"), F_OK), ENOENT);
 }
 
 Test(mount_links, a_symbolic_link_is_read_though_its_known_name_went)
@@ -369,5 +352,5 @@ Test(mount_links, a_link_that_came_with_a_snapshot_is_known)
     link_names("a", "b");
     fake_store_end_snapshot(m.store);
     cr_expect_eq(stat_of("b").st_nlink, 2);
-    assert_content("b", "text");
+    mounted_assert_content(&m, "b", "text");
 }

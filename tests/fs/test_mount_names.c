@@ -30,34 +30,17 @@ static void teardown(void)
 
 TestSuite(mount_names, .init = setup, .fini = teardown, .timeout = 120);
 
-static void assert_fails(int result, int expected)
-{
-    int saved = errno;
-
-    cr_assert_eq(result, -1);
-    cr_assert_eq(saved, expected, "%s", strerror(saved));
-}
-
-static void assert_content(const char *name, const char *expected)
-{
-    char *text = mounted_read(&m, name);
-
-    cr_assert_not_null(text, "%s: %s", name, strerror(errno));
-    cr_assert_str_eq(text, expected);
-    free(text);
-}
-
 /* --- making and removing --- */
 
 Test(mount_names, only_the_first_exclusive_create_wins)
 {
     remote_put(&m, "f", "x", 1);
-    assert_fails(open(mounted_path(&m, "f"), O_CREAT | O_EXCL | O_WRONLY, 0644), EEXIST);
+    mounted_assert_fails(open(mounted_path(&m, "f"), O_CREAT | O_EXCL | O_WRONLY, 0644), EEXIST);
     int fd = open(mounted_path(&m, "g"), O_CREAT | O_EXCL | O_WRONLY, 0644);
     cr_assert_geq(fd, 0);
     close(fd);
     cr_assert_eq(mkdir(mounted_path(&m, "d"), 0755), 0);
-    assert_fails(mkdir(mounted_path(&m, "d"), 0755), EEXIST);
+    mounted_assert_fails(mkdir(mounted_path(&m, "d"), 0755), EEXIST);
 }
 
 /* The kernel does not know the file when it sends the create. */
@@ -102,14 +85,14 @@ Test(mount_names, errors_are_those_of_a_file_system)
 
     cr_assert_eq(mkdir(mounted_path(&m, "d"), 0755), 0);
     cr_assert_eq(mounted_write(&m, "d/f", O_CREAT, "x"), 0);
-    assert_fails(rmdir(mounted_path(&m, "d")), ENOTEMPTY);
-    assert_fails(rmdir(mounted_path(&m, "d/f")), ENOTDIR);
-    assert_fails(unlink(mounted_path(&m, "none")), ENOENT);
-    assert_fails(open(mounted_path(&m, "d/f/g"), O_RDONLY), ENOTDIR);
-    assert_fails(rename(mounted_path(&m, "d"), mounted_path(&m, "d/e")), EINVAL);
+    mounted_assert_fails(rmdir(mounted_path(&m, "d")), ENOTEMPTY);
+    mounted_assert_fails(rmdir(mounted_path(&m, "d/f")), ENOTDIR);
+    mounted_assert_fails(unlink(mounted_path(&m, "none")), ENOENT);
+    mounted_assert_fails(open(mounted_path(&m, "d/f/g"), O_RDONLY), ENOTDIR);
+    mounted_assert_fails(rename(mounted_path(&m, "d"), mounted_path(&m, "d/e")), EINVAL);
     memset(name, 'n', sizeof(name));
     name[256] = '\0';
-    assert_fails(mkdir(mounted_path(&m, name), 0755), ENAMETOOLONG);
+    mounted_assert_fails(mkdir(mounted_path(&m, name), 0755), ENAMETOOLONG);
     name[255] = '\0';
     cr_assert_eq(mkdir(mounted_path(&m, name), 0755), 0);
 }
@@ -127,7 +110,7 @@ Test(mount_names, a_path_longer_than_a_key_is_refused)
         if (code == 0)
             cr_assert_eq(chdir(name), 0);
     }
-    assert_fails(code, ENAMETOOLONG);
+    mounted_assert_fails(code, ENAMETOOLONG);
     cr_assert_eq(chdir("/"), 0);
 }
 
@@ -142,7 +125,7 @@ Test(mount_names, symbolic_links_keep_their_target)
     cr_assert_str_eq(target, "f");
     cr_assert_eq(lstat(mounted_path(&m, "link"), &st), 0);
     cr_assert(S_ISLNK(st.st_mode));
-    assert_content("link", "text");
+    mounted_assert_content(&m, "link", "text");
 }
 
 Test(mount_names, what_is_made_in_a_set_group_id_directory_gets_its_group)
@@ -167,11 +150,11 @@ Test(mount_names, rename_replaces_or_refuses_as_asked)
 {
     cr_assert_eq(mounted_write(&m, "a", O_CREAT, "a"), 0);
     cr_assert_eq(mounted_write(&m, "b", O_CREAT, "b"), 0);
-    assert_fails(renameat2(AT_FDCWD, mounted_path(&m, "a"), AT_FDCWD, mounted_path(&m, "b"),
-                           RENAME_NOREPLACE),
-                 EEXIST);
+    mounted_assert_fails(renameat2(AT_FDCWD, mounted_path(&m, "a"), AT_FDCWD, mounted_path(&m, "b"),
+                                   RENAME_NOREPLACE),
+                         EEXIST);
     cr_assert_eq(rename(mounted_path(&m, "a"), mounted_path(&m, "b")), 0);
-    assert_content("b", "a");
+    mounted_assert_content(&m, "b", "a");
     cr_assert(remote_is(&m, "a", NULL));
 }
 
@@ -409,13 +392,13 @@ Test(mount_names, the_control_directory_tells_of_the_node)
 
 Test(mount_names, the_control_directory_cannot_be_changed)
 {
-    assert_fails(mounted_write(&m, ".keelfs/status", 0, "x"), EACCES);
-    assert_fails(mounted_write(&m, ".keelfs/new", O_CREAT, "x"), EPERM);
-    assert_fails(unlink(mounted_path(&m, ".keelfs/status")), EPERM);
-    assert_fails(rmdir(mounted_path(&m, ".keelfs")), EPERM);
-    assert_fails(mkdir(mounted_path(&m, ".keelfs"), 0755), EEXIST);
-    assert_fails(rename(mounted_path(&m, ".keelfs"), mounted_path(&m, "x")), EPERM);
-    assert_fails(chmod(mounted_path(&m, ".keelfs/status"), 0777), EPERM);
+    mounted_assert_fails(mounted_write(&m, ".keelfs/status", 0, "x"), EACCES);
+    mounted_assert_fails(mounted_write(&m, ".keelfs/new", O_CREAT, "x"), EPERM);
+    mounted_assert_fails(unlink(mounted_path(&m, ".keelfs/status")), EPERM);
+    mounted_assert_fails(rmdir(mounted_path(&m, ".keelfs")), EPERM);
+    mounted_assert_fails(mkdir(mounted_path(&m, ".keelfs"), 0755), EEXIST);
+    mounted_assert_fails(rename(mounted_path(&m, ".keelfs"), mounted_path(&m, "x")), EPERM);
+    mounted_assert_fails(chmod(mounted_path(&m, ".keelfs/status"), 0777), EPERM);
     cr_assert_eq(mounted_write(&m, "f", O_CREAT, "x"), 0);
-    assert_fails(rename(mounted_path(&m, "f"), mounted_path(&m, ".keelfs/status")), EPERM);
+    mounted_assert_fails(rename(mounted_path(&m, "f"), mounted_path(&m, ".keelfs/status")), EPERM);
 }

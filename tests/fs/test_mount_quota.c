@@ -24,14 +24,6 @@ static void teardown(void)
 
 TestSuite(mount_quota, .init = setup, .fini = teardown, .timeout = 120);
 
-static void assert_fails(int result, int expected)
-{
-    int saved = errno;
-
-    cr_assert_eq(result, -1);
-    cr_assert_eq(saved, expected, "%s", strerror(saved));
-}
-
 static void set_quota(uint64_t bytes, uint64_t files)
 {
     struct command *cmd = command_new();
@@ -44,9 +36,9 @@ Test(mount_quota, bytes_past_it_fail_at_close_and_removing_makes_room)
 {
     set_quota(8, 0);
     cr_assert_eq(mounted_write(&m, "a", O_CREAT, "12345"), 0, "%s", strerror(errno));
-    assert_fails(mounted_write(&m, "b", O_CREAT, "6789"), EDQUOT);
+    mounted_assert_fails(mounted_write(&m, "b", O_CREAT, "6789"), EDQUOT);
     cr_expect(remote_is(&m, "b", ""));
-    assert_fails(truncate(mounted_path(&m, "a"), 9), EDQUOT);
+    mounted_assert_fails(truncate(mounted_path(&m, "a"), 9), EDQUOT);
     cr_assert_eq(unlink(mounted_path(&m, "a")), 0, "%s", strerror(errno));
     cr_assert_eq(mounted_write(&m, "b", O_CREAT, "6789"), 0, "%s", strerror(errno));
 }
@@ -56,9 +48,9 @@ Test(mount_quota, names_past_it_fail_at_once_and_removing_makes_room)
     set_quota(0, 2);
     cr_assert_eq(mkdir(mounted_path(&m, "d"), 0755), 0);
     cr_assert_eq(mounted_write(&m, "d/f", O_CREAT, "any length"), 0, "%s", strerror(errno));
-    assert_fails(mounted_write(&m, "g", O_CREAT, ""), EDQUOT);
-    assert_fails(mkdir(mounted_path(&m, "e"), 0755), EDQUOT);
-    assert_fails(mkfifo(mounted_path(&m, "p"), 0600), EDQUOT);
+    mounted_assert_fails(mounted_write(&m, "g", O_CREAT, ""), EDQUOT);
+    mounted_assert_fails(mkdir(mounted_path(&m, "e"), 0755), EDQUOT);
+    mounted_assert_fails(mkfifo(mounted_path(&m, "p"), 0600), EDQUOT);
     cr_assert_eq(unlink(mounted_path(&m, "d/f")), 0);
     cr_assert_eq(mounted_write(&m, "g", O_CREAT, ""), 0, "%s", strerror(errno));
 }
@@ -67,7 +59,7 @@ Test(mount_quota, a_volume_over_its_quota_keeps_what_it_has)
 {
     cr_assert_eq(mounted_write(&m, "f", O_CREAT, "12345678"), 0);
     set_quota(4, 1);
-    assert_fails(mounted_write(&m, "f", O_APPEND, "9"), EDQUOT);
+    mounted_assert_fails(mounted_write(&m, "f", O_APPEND, "9"), EDQUOT);
     cr_assert_eq(mounted_write(&m, "f", 0, "abcd"), 0, "%s", strerror(errno));
     cr_assert(remote_is(&m, "f", "abcd5678"));
     cr_assert_eq(chmod(mounted_path(&m, "f"), 0600), 0);

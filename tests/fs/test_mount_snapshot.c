@@ -43,15 +43,6 @@ static uint64_t inode_number(const char *name)
     return st.st_ino;
 }
 
-static void assert_content(const char *name, const char *expected)
-{
-    char *text = mounted_read(&m, name);
-
-    cr_assert_not_null(text, "%s: %s", name, strerror(errno));
-    cr_assert_str_eq(text, expected);
-    free(text);
-}
-
 /* --- where things are afterwards --- */
 
 Test(mount_snapshot, what_is_written_follows_a_file_that_was_moved)
@@ -87,7 +78,7 @@ Test(mount_snapshot, a_directory_that_moved_takes_along_who_works_in_it)
     cr_assert_eq(fstatat(dir, "f", &st, 0), 0, "%s", strerror(errno));
     cr_assert_eq(mkdirat(dir, "made", 0755), 0, "%s", strerror(errno));
     cr_assert_eq(access(mounted_path(&m, "far/away/e/made"), F_OK), 0);
-    assert_content("far/away/e/f", "x");
+    mounted_assert_content(&m, "far/away/e/f", "x");
     cr_assert_neq(access(mounted_path(&m, "d"), F_OK), 0);
     close(dir);
 }
@@ -127,7 +118,7 @@ Test(mount_snapshot, a_file_in_the_place_of_another_is_told_apart)
     cr_assert_neq(inode_number("f"), id);
     cr_assert_eq(write(fd, "lost", 4), 4);
     cr_assert_eq(close(fd), 0);
-    assert_content("f", "theirs");
+    mounted_assert_content(&m, "f", "theirs");
     cr_assert(remote_is(&m, "f", "theirs"));
 }
 
@@ -143,7 +134,7 @@ Test(mount_snapshot, what_did_not_change_stays_where_it_is)
 
     cr_assert_eq(write(fd, "y", 1), 1);
     cr_assert_eq(close(fd), 0);
-    assert_content("f", "xy");
+    mounted_assert_content(&m, "f", "xy");
     cr_assert_eq(inode_number("f"), id);
 }
 
@@ -170,7 +161,7 @@ Test(mount_snapshot, many_files_are_found_again)
     cr_assert_eq(write(fd, "y", 1), 1);
     cr_assert_eq(close(fd), 0, "%s", strerror(errno));
     cr_assert(remote_is(&m, "e/f0", "xy"));
-    assert_content("e/f4999", "x");
+    mounted_assert_content(&m, "e/f4999", "x");
 }
 
 /* --- what the kernel holds --- */
@@ -286,6 +277,6 @@ Test(mount_snapshot, a_publish_shows_what_it_wrote)
 {
     cr_assert_eq(mounted_write(&m, "f", O_CREAT, "x"), 0);
     cr_assert_eq(act_under_snapshot(write_file), 0);
-    assert_content("f", "new!");
+    mounted_assert_content(&m, "f", "new!");
     cr_assert(remote_is(&m, "f", "new!"));
 }
