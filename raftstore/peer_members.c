@@ -117,12 +117,14 @@ static bool peer_members_propose(struct peer *peer, struct raft_conf_change *cha
     return rc == 0;
 }
 
+/* Among those heard of: what the core knows of that it forgets at each election timeout,
+ * perhaps a moment ago. */
 static uint64_t peer_furthest_voter(struct peer *peer, const struct raft_status *status)
 {
     uint64_t best = RAFT_NONE, match = 0;
     for (uint32_t i = 0; i < status->peer_count; i++) {
         const struct raft_peer_status *progress = &status->peers[i];
-        if (progress->id == peer->peer_id || progress->learner || !progress->recent_active)
+        if (progress->id == peer->peer_id || progress->learner || !peer_is_live(peer, progress->id))
             continue;
         if (best == RAFT_NONE || progress->match > match) {
             best = progress->id;

@@ -94,3 +94,28 @@ Test(members, a_change_that_would_leave_no_majority_is_refused)
     cr_assert_eq(cluster_put(&cluster, 0, "k", "v", TIMEOUT_MS), 0);
     cr_assert_eq(change(MEMBER_REMOVE, learner, &e), 0, "%s", e.text);
 }
+
+static void join_as_voter(size_t i)
+{
+    cr_assert_eq(cluster_join(&cluster, i), 0);
+    cr_assert(cluster_wait_role(&cluster, i, MEMBER_VOTER, TIMEOUT_MS));
+}
+
+/* One that founded its cluster alone leads from its first tick on: whatever it does once in
+ * an election timeout falls on the tick at which the core asks who is active, and has no
+ * answer yet. */
+Test(members, a_founder_that_leads_is_replaced)
+{
+    struct err e = {0};
+    struct member_op what = {.kind = MEMBER_REPLACE};
+    cluster_init(&cluster, 1);
+    cluster_start_all(&cluster);
+    join_as_voter(cluster_add_slot(&cluster, false));
+    size_t third = cluster_add_slot(&cluster, false);
+    snprintf(what.name, sizeof(what.name), "%s", cluster.slots[third].name);
+    snprintf(what.address, sizeof(what.address), "%s", cluster.slots[third].address);
+    snprintf(what.old_name, sizeof(what.old_name), "%s", cluster.slots[0].name);
+    cr_assert_eq(cluster_change_members(&cluster, &what, TIMEOUT_MS, &e), 0, "%s", e.text);
+    join_as_voter(third);
+    cr_assert(cluster_wait_gone(&cluster, 0, TIMEOUT_MS));
+}
