@@ -94,6 +94,7 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     fs->options = mem_strdup(config->options != NULL ? config->options : "");
     fs->op_timeout_ms =
         config->op_timeout_ms != 0 ? config->op_timeout_ms : FS_OP_TIMEOUT_MS_DEFAULT;
+    fs->stale_reads = config->stale_reads;
     inode_table_init(&fs->inodes);
     budget_init(&fs->budget);
     recent_init(&fs->recent);

@@ -28,6 +28,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,7 @@ struct fs {
     char *data_dir;
     char *options; /* "" when there are none */
     uint32_t op_timeout_ms;
+    bool stale_reads;
     struct inode_table inodes;
     struct budget budget;
     struct recent recent;

@@ -20,6 +20,7 @@
 #include "raftstore/err.h"
 #include "raftstore/store.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FS_OP_TIMEOUT_MS_DEFAULT 5000
@@ -36,6 +37,8 @@ struct fs_config {
     const char *options;
     /* The longest a call on the mount waits for the cluster. 0: the default. */
     uint32_t op_timeout_ms;
+    /* Reads that no leader answers show what this node has, instead of failing. */
+    bool stale_reads;
 };
 
 /* Whether a file system can be mounted at `mountpoint`, in one clear line when

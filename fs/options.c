@@ -165,6 +165,14 @@ static int set_learner(struct options *options, const char *value, struct err *e
     return 0;
 }
 
+static int set_stale_reads(struct options *options, const char *value, struct err *e)
+{
+    (void)value;
+    (void)e;
+    options->stale_reads = true;
+    return 0;
+}
+
 static int set_log_gc_count(struct options *options, const char *value, struct err *e)
 {
     return parse_count("log-gc-count", value, LOG_GC_COUNT_MAX, &options->log_gc_count, e);
@@ -247,6 +255,9 @@ static const struct setting settings[] = {
     {"op-timeout", "MS", set_op_timeout,
      "how long a call waits for a majority before it\n"
      "fails with ETIMEDOUT (default: 5000)"},
+    {"stale-reads", NULL, set_stale_reads,
+     "without a majority, read what this node has, which may\n"
+     "be old, instead of failing; writing fails as ever"},
     {"election-timeout", "MS", set_election_timeout,
      "silence of the leader after which another is elected;\n"
      "the same on every node (default: 500)"},

@@ -14,12 +14,17 @@
 
 #define NS_PER_MS 1000000ull
 
+/* How long a read that may be stale waits for a leader that is known. A leader that
+ * is lost is known no longer within an election timeout. */
+#define STALE_PATIENCE_MS 1000
+
 /* One wait. Referenced by whoever will finish it and, until it ends, by the
  * interrupt function. */
 struct wait {
     struct op op;
     struct request *request;
     request_step_fn *step;
+    bool may_be_stale; /* a read that nobody answers looks at what this node has */
 };
 
 void request_init(struct request *request, struct fs *fs, fuse_req_t req, request_free_fn *free)
@@ -80,10 +85,12 @@ static void wait_done(struct op *op, const struct op_result *result)
 {
     struct request *request = wait_of(op)->request;
     request_step_fn *step = wait_of(op)->step;
+    const struct op_result here = {.code = 0};
+    bool is_stale = wait_of(op)->may_be_stale && result->code == KE_TIMEOUT;
 
     fuse_req_interrupt_func(request->req, NULL, NULL);
     op_unref(op);
-    step(request, result);
+    step(request, is_stale ? &here : result);
 }
 
 static void wait_interrupted(fuse_req_t req, void *data)
@@ -97,12 +104,14 @@ static void wait_interrupted(fuse_req_t req, void *data)
     op_unref(&wait->op);
 }
 
-struct op *request_wait(struct request *request, request_step_fn *step)
+/* Takes `*template`, with an op that ends after `timeout_ms`. */
+static struct op *wait_begin(const struct wait *template, uint32_t timeout_ms)
 {
+    struct request *request = template->request;
     struct wait *wait = mem_alloc(sizeof(*wait));
 
-    *wait = (struct wait){.request = request, .step = step};
-    op_init(&wait->op, request_left_ms(request->deadline_ns), wait_done, wait_release);
+    *wait = *template;
+    op_init(&wait->op, timeout_ms, wait_done, wait_release);
     op_ref(&wait->op);
     /* Calls the function at once when the interrupt is here already. */
     fuse_req_interrupt_func(request->req, wait_interrupted, wait);
@@ -113,11 +122,48 @@ struct op *request_wait(struct request *request, request_step_fn *step)
     return &wait->op;
 }
 
+struct op *request_wait(struct request *request, request_step_fn *step)
+{
+    const struct wait wait = {.request = request, .step = step};
+
+    return wait_begin(&wait, request_left_ms(request->deadline_ns));
+}
+
+/* The read point, or for want of one what this node has. */
+static void barrier_or_stale(struct request *request, request_step_fn *step)
+{
+    struct store *store = request->fs->store;
+    uint32_t patience_ms = request_left_ms(request->deadline_ns);
+    struct store_status status;
+
+    store_status(store, &status);
+    const struct wait wait = {
+        .request = request,
+        .step = step,
+        /* A node that has just joined has nothing yet, which is not what there is. */
+        .may_be_stale = status.applied_index > 0,
+    };
+    if (wait.may_be_stale && patience_ms > STALE_PATIENCE_MS)
+        patience_ms = STALE_PATIENCE_MS;
+    struct op *op = wait_begin(&wait, patience_ms);
+    if (op == NULL)
+        return;
+    if (wait.may_be_stale && status.leader_id == 0)
+        op_fail(op, KE_TIMEOUT);
+    else
+        store_barrier(store, op);
+    op_unref(op);
+}
+
 void request_barrier(struct request *request, request_step_fn *step)
 {
     struct store *store = request->fs->store;
-    struct op *op = request_wait(request, step);
 
+    if (request->fs->stale_reads) {
+        barrier_or_stale(request, step);
+        return;
+    }
+    struct op *op = request_wait(request, step);
     if (op == NULL)
         return;
     store_barrier(store, op);

@@ -66,7 +66,10 @@ bool request_may_retry(struct request *request);
  * whoever will finish it. NULL: the request was interrupted and is gone. */
 struct op *request_wait(struct request *request, request_step_fn *step);
 
-/* Waits for the read point; see store_barrier(). */
+/* Waits for the read point; see store_barrier(). On a mount with stale reads the step
+ * goes on without it when there is no leader, or none that answers: what it then
+ * looks at is what this node has, which may be old. Nothing of that may be kept
+ * by the kernel. */
 void request_barrier(struct request *request, request_step_fn *step);
 /* Waits until `*cmd`, which is taken, is applied. */
 void request_propose(struct request *request, struct command **cmd, request_step_fn *step);

@@ -63,6 +63,14 @@ Test(options, mount_point_alone_is_a_whole_configuration)
     cr_assert_eq(options.election_timeout_ms, 500);
     cr_assert_eq(options.heartbeat_ms, 100);
     cr_assert_not(options.foreground);
+    cr_assert_not(options.stale_reads);
+}
+
+Test(options, stale_reads_are_asked_for)
+{
+    cr_assert(parsed("/m -o stale_reads").stale_reads);
+    cr_assert(parsed("--stale-reads /m").stale_reads);
+    expect_refused("/m -o stale_reads=yes", "takes no value");
 }
 
 Test(options, every_setting_is_also_a_mount_option)

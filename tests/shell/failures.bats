@@ -276,3 +276,61 @@ all_three_work() {
   not cluster_is_mounted 1
   not wait $!
 }
+
+# --- a mount that asked for stale reads ---
+
+# all_read_stale MOUNT: what node 1 has is read through it, soon and without an error.
+all_read_stale() {
+  [[ $(took_at_most 3000 cat "$1/dir/file") == text ]]
+  [[ $(took_at_most 3000 ls "$1/dir") == $'file\nlink' ]]
+  [[ $(took_at_most 3000 stat -c %s "$1/dir/file") == 5 ]]
+  [[ $(took_at_most 3000 readlink "$1/dir/link") == file ]]
+  [[ $(took_at_most 3000 getfattr --only-values -n user.k "$1/dir/file") == v ]]
+  not took_at_most 3000 test -e "$1/dir/none"
+}
+
+# times_out COMMAND...: with ETIMEDOUT, after the operation timeout.
+times_out() {
+  run took_at_most 7000 "$@"
+  [[ $status -ne 0 && $status -ne 99 && $output == *"Connection timed out"* ]] || {
+    echo "status $status: $output"
+    return 1
+  }
+}
+
+# bats test_tags=smoke
+@test "stale_reads: without a majority what this node has is read, and writing still times out" {
+  local mount
+  mount=$(on 1)
+  mkdir "$mount/dir"
+  echo text >"$mount/dir/file"
+  ln -s file "$mount/dir/link"
+  setfattr -n user.k -v v "$mount/dir/file"
+  cluster_stop 1
+  cluster_start 1 -o stale_reads
+  await 20 cluster_serves 1
+  # Paused nodes still hold their connections: the leader is lost by its silence.
+  cluster_signal STOP 2
+  cluster_signal STOP 3
+  all_read_stale "$mount"
+  times_out mkdir "$mount/other"
+  times_out bash -c "/bin/echo more >>'$mount/dir/file'"
+  [[ $(took_at_most 3000 cat "$mount/dir/file") == text ]]
+  cluster_kill 2
+  cluster_kill 3
+  all_read_stale "$mount"
+  times_out rm "$mount/dir/file"
+  # A node that starts without a majority has what it had.
+  cluster_kill 1
+  cluster_start 1 -o stale_reads
+  all_read_stale "$mount"
+  cluster_start 2
+  cluster_start 3
+  await_serving
+  # With a majority a read is never old.
+  local i
+  for ((i = 0; i < 20; i++)); do
+    echo "$i" >"$(on 2 dir/file)"
+    [[ $(cat "$mount/dir/file") == "$i" ]]
+  done
+}
