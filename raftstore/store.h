@@ -123,6 +123,22 @@ void store_propose(struct store *store, struct command **cmd, struct op *op);
  * was acknowledged anywhere before this call is applied here. */
 void store_barrier(struct store *store, struct op *op);
 
+/* --- read leases: docs/decisions/0009-read-leases.md --- */
+
+/* Until when (clock_ns()) what is applied here is all there is to see of the objects
+ * with these keys (touch.h): the lease of this node is alive and nothing that
+ * touches them is on its way. 0: it may not be; use store_barrier(), and let nobody cache what
+ * is read then. Look at the data after this call, not before. Never blocks; each
+ * call also says that this node reads, so that it asks for a lease. */
+uint64_t store_current_until(struct store *store, const uint64_t *keys, size_t count);
+
+/* Told on the raft thread, before this node acknowledges them, what entries on their way
+ * are going to change: caches must not hold it any more when this returns, and
+ * must not be filled with it but by what store_current_until() allows. Must not block. At
+ * most one, before store_start(). */
+typedef void store_invalidate_fn(void *ctx, const uint64_t *keys, size_t count);
+void store_set_invalidate(struct store *store, store_invalidate_fn *invalidate, void *ctx);
+
 /* Lives as long as the store. */
 struct tree *store_tree(struct store *store);
 
