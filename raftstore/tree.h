@@ -69,6 +69,8 @@ int tree_read_link_id(struct tree_view *view, uint64_t id, char *buffer);
  * cost of its children (it seeks past subtrees). Owned by one thread at a time. */
 struct tree_list;
 int tree_list_open(struct tree_view *view, const char *dir, struct tree_list **ret_list);
+/* Goes to behind the child `name`, which need not exist; "": to the first. */
+void tree_list_seek(struct tree_list *list, const char *name);
 /* Next child: 1 and its name (valid until the next call) and attributes, 0 at
  * the end, or a negative code. */
 int tree_list_next(struct tree_list *list, const char **ret_name, struct attr *ret_attr);

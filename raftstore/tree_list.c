@@ -13,6 +13,7 @@
 #include "raftstore/path.h"
 #include "raftstore/tree_view.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,7 @@ struct tree_list {
      * so is none or was returned. */
     bool looked_up[PATH_COMPONENT_MAX + 1];
     char returned[PATH_COMPONENT_MAX + 1];
+    char after[PATH_COMPONENT_MAX + 1]; /* what comes is behind this name; "" for all */
 };
 
 static int check_directory(struct tree_view *view, const char *dir)
@@ -43,6 +45,16 @@ static int check_directory(struct tree_view *view, const char *dir)
         return code;
     }
     return attr.type == FILE_DIRECTORY ? 0 : KE_NOT_DIR;
+}
+
+static void seek_first(struct tree_list *list)
+{
+    /* In the root, behind the rows that are of no path. */
+    engine_iterator_seek(
+        list->it,
+        list->prefix_size > 0
+            ? (struct bytes){.data = (const uint8_t *)list->path, .size = list->prefix_size}
+            : (struct bytes){.data = (const uint8_t *)KEY_PATHS_BEGIN, .size = 1});
 }
 
 int tree_list_open(struct tree_view *view, const char *dir, struct tree_list **ret_list)
@@ -64,14 +76,28 @@ int tree_list_open(struct tree_view *view, const char *dir, struct tree_list **r
         end = key_attr_end(dir, list->end);
     }
     list->it = engine_iterator_new(view->kv, view->snapshot, NULL, CF_ATTR, end);
-    /* In the root, behind the rows that are of no path. */
-    engine_iterator_seek(
-        list->it,
-        list->prefix_size > 0
-            ? (struct bytes){.data = (const uint8_t *)list->path, .size = list->prefix_size}
-            : (struct bytes){.data = (const uint8_t *)KEY_PATHS_BEGIN, .size = 1});
+    seek_first(list);
     *ret_list = list;
     return 0;
+}
+
+void tree_list_seek(struct tree_list *list, const char *name)
+{
+    size_t size = strlen(name);
+
+    assert(size <= PATH_COMPONENT_MAX);
+    memcpy(list->after, name, size + 1);
+    list->held = false;
+    list->name_size = 0;
+    memset(list->looked_up, 0, sizeof list->looked_up);
+    if (list->prefix_size + size == 0) {
+        seek_first(list);
+        return;
+    }
+    /* The row of a name that is greater, file or directory, is not before this. */
+    memcpy(list->path + list->prefix_size, name, size);
+    engine_iterator_seek(list->it, (struct bytes){.data = (const uint8_t *)list->path,
+                                                  .size = list->prefix_size + size});
 }
 
 void tree_list_close(struct tree_list *list)
@@ -145,6 +171,16 @@ static void pass_child(struct tree_list *list)
     }
 }
 
+/* Whether the child with the first `size` bytes of the current name is behind the one
+ * that was sought. A directory that is not can come up after it: see above. */
+static bool is_behind(const struct tree_list *list, size_t size)
+{
+    size_t after_size = strlen(list->after);
+    int order = memcmp(list->name, list->after, size < after_size ? size : after_size);
+
+    return order > 0 || (order == 0 && size > after_size);
+}
+
 static int return_child(struct tree_list *list, size_t size, const struct attr_row *row,
                         const char **ret_name, struct attr *ret_attr)
 {
@@ -163,7 +199,7 @@ static int next_prefix_directory(struct tree_list *list, struct attr_row *ret_ro
         size_t size = list->next_prefix++;
         int code;
 
-        if ((uint8_t)list->name[size] >= '/' || list->looked_up[size]) {
+        if ((uint8_t)list->name[size] >= '/' || list->looked_up[size] || !is_behind(list, size)) {
             continue;
         }
         list->looked_up[size] = true;
@@ -203,7 +239,8 @@ int tree_list_next(struct tree_list *list, const char **ret_name, struct attr *r
         if (code != 0) {
             return code;
         }
-        bool returned_before = list->directory && list->looked_up[list->name_size];
+        bool returned_before = (list->directory && list->looked_up[list->name_size]) ||
+                               !is_behind(list, list->name_size);
 
         pass_child(list);
         if (!returned_before) {

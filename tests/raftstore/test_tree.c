@@ -292,6 +292,13 @@ static void check_random_directory(struct volume *v, const char *dir, uint64_t *
         cr_assert_str_eq(name, sorted[i]);
     }
     cr_assert_eq(tree_list_next(list, &name, &attr), 0);
+    for (size_t i = 0; i < count; i++) {
+        tree_list_seek(list, sorted[i]);
+        for (size_t j = i + 1; j < count && j < i + 4; j++) {
+            cr_assert_eq(tree_list_next(list, &name, &attr), 1);
+            cr_assert_str_eq(name, sorted[j], "%s behind %s", name, sorted[i]);
+        }
+    }
     tree_list_close(list);
 }
 
@@ -309,6 +316,38 @@ Test(tree, random_names_come_in_byte_order_each_once)
         cr_assert_eq(volume_mkdir(&v, dir), 0);
         check_random_directory(&v, dir, &seed);
     }
+    volume_close(&v);
+}
+
+Test(tree, a_list_goes_on_behind_any_name)
+{
+    struct volume v;
+    struct tree_view *view;
+    struct tree_list *list;
+    struct attr attr;
+    const char *name;
+
+    volume_open(&v);
+    cr_assert_eq(volume_put(&v, "d/a/x", "1"), 0);
+    cr_assert_eq(volume_put(&v, "d/a-b", "1"), 0);
+    cr_assert_eq(volume_put(&v, "d/c", "1"), 0);
+    view = tree_view_new(v.tree);
+    cr_assert_eq(tree_list_open(view, "d", &list), 0);
+    tree_list_seek(list, "a-");
+    cr_assert_eq(tree_list_next(list, &name, &attr), 1);
+    cr_assert_str_eq(name, "a-b");
+    cr_assert_eq(tree_list_next(list, &name, &attr), 1);
+    cr_assert_str_eq(name, "c");
+    tree_list_seek(list, "Z");
+    cr_assert_eq(tree_list_next(list, &name, &attr), 1);
+    cr_assert_str_eq(name, "a");
+    tree_list_seek(list, "");
+    cr_assert_eq(tree_list_next(list, &name, &attr), 1);
+    cr_assert_str_eq(name, "a");
+    tree_list_seek(list, "c");
+    cr_assert_eq(tree_list_next(list, &name, &attr), 0);
+    tree_list_close(list);
+    tree_view_unref(view);
     volume_close(&v);
 }
 
