@@ -6,7 +6,7 @@
  * order they are taken:
  *
  *     `objects_lock`
- *     a directory handle's lock (ops_dir.c)
+ *     a directory's lock (dir.h)
  *     a file's lock (file.h), one at a time
  *     a view's lock (view.h)
  *     the locks of the inode table, the budget, `recent`, `lapsed`, the invalidator;

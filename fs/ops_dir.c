@@ -1,9 +1,6 @@
-/* Directories: opendir, readdir, readdirplus, releasedir.
- *
- * A directory handle lists one version of its directory: offsets count its
- * entries, "." and ".." first. Going back to the start looks anew.
- */
+/* Directories: opendir, readdir, readdirplus, releasedir. */
 #include "fs/control.h"
+#include "fs/dir.h"
 #include "fs/errno.h"
 #include "fs/ops.h"
 #include "fs/reply.h"
@@ -16,153 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DOT_ENTRIES 2
-
-struct dir_handle {
-    struct fs_object object;
-    struct fs *fs;
-    struct inode *inode; /* pinned */
-
-    pthread_mutex_t lock;   /* guards the rest */
-    struct tree_view *tree; /* NULL: at the end, or it got too old */
-    uint64_t taken_ns;
-    char *path; /* in that view */
-    uint64_t parent_id;
-    struct tree_list *list;
-    bool is_at_end;
-    off_t position;   /* the entry that comes next */
-    bool has_current; /* it has been read from the list: */
-    const char *name;
-    struct attr attr;
-    char last_name[PATH_COMPONENT_MAX + 1]; /* the child before it, or "" */
-};
-
-static struct dir_handle *dir_of(const struct fuse_file_info *fi)
+static struct dir *dir_of(const struct fuse_file_info *fi)
 {
-    return (struct dir_handle *)(uintptr_t)fi->fh;
-}
-
-/* --- listing; under the lock --- */
-
-static void dir_stop(struct dir_handle *dir)
-{
-    tree_list_close(dir->list);
-    dir->list = NULL;
-    dir->has_current = false;
-    if (dir->tree != NULL)
-        tree_view_unref(dir->tree);
-    dir->tree = NULL;
-    free(dir->path);
-    dir->path = NULL;
-}
-
-/* From now on lists what `look` found, from the start. */
-static int dir_begin(struct dir_handle *dir, const struct look *look)
-{
-    char parent[PATH_BYTES_MAX + 1];
-    size_t parent_size = path_parent_length(look->path);
-    struct attr attr;
-
-    dir_stop(dir);
-    tree_view_ref(look->tree);
-    dir->tree = look->tree;
-    dir->taken_ns = clock_ns();
-    dir->path = mem_strdup(look->path);
-    dir->is_at_end = false;
-    dir->position = 0;
-    dir->last_name[0] = '\0';
-    memcpy(parent, look->path, parent_size);
-    parent[parent_size] = '\0';
-    dir->parent_id = tree_stat(look->tree, parent, &attr) == 0 ? attr.id : (uint64_t)ATTR_ROOT_ID;
-    return tree_list_open(dir->tree, dir->path, &dir->list);
-}
-
-/* Makes the next entry current: 1, or 0 at the end, or a KE_ code. */
-static int dir_peek(struct dir_handle *dir)
-{
-    if (dir->has_current)
-        return 1;
-    if (dir->position < DOT_ENTRIES) {
-        bool is_self = dir->position == 0;
-        dir->name = is_self ? "." : "..";
-        dir->attr = (struct attr){
-            .type = FILE_DIRECTORY,
-            .id = is_self ? dir->inode->id : dir->parent_id,
-        };
-        dir->has_current = true;
-        return 1;
-    }
-    if (dir->list == NULL)
-        return 0;
-    int code = tree_list_next(dir->list, &dir->name, &dir->attr);
-    dir->has_current = code == 1;
-    return code;
-}
-
-static void dir_consume(struct dir_handle *dir)
-{
-    if (dir->position >= DOT_ENTRIES)
-        memcpy(dir->last_name, dir->name, strlen(dir->name) + 1);
-    dir->has_current = false;
-    dir->position++;
-}
-
-/* Goes back in the same version, to the start. */
-static int dir_restart(struct dir_handle *dir)
-{
-    dir->position = 0;
-    dir->last_name[0] = '\0';
-    dir->has_current = false;
-    tree_list_close(dir->list);
-    dir->list = NULL;
-    return tree_list_open(dir->tree, dir->path, &dir->list);
-}
-
-/* Goes to `offset`, as seekdir(3) does. */
-static int dir_seek(struct dir_handle *dir, off_t offset)
-{
-    int code = 0;
-
-    if (offset < dir->position)
-        code = dir_restart(dir);
-    while (code == 0 && dir->position < offset) {
-        code = dir_peek(dir);
-        if (code == 0)
-            return 0; /* there are not so many */
-        if (code == 1) {
-            dir_consume(dir);
-            code = 0;
-        }
-    }
-    return code;
-}
-
-/* Goes on in the version that `look` found, behind the entry that was last. */
-static int dir_resume(struct dir_handle *dir, const struct look *look)
-{
-    char last_name[PATH_COMPONENT_MAX + 1];
-    off_t position = dir->position;
-
-    memcpy(last_name, dir->last_name, sizeof(last_name));
-    int code = dir_begin(dir, look);
-    if (code != 0 || position < DOT_ENTRIES) {
-        dir->position = position;
-        return code;
-    }
-    dir->position = position;
-    memcpy(dir->last_name, last_name, sizeof(last_name));
-    do {
-        dir->has_current = false;
-        code = dir_peek(dir);
-    } while (code == 1 && strcmp(dir->name, last_name) <= 0);
-    return code < 0 ? code : 0;
+    return (struct dir *)(uintptr_t)fi->fh;
 }
 
 /* --- the answer --- */
 
 /* One readdir under way. */
 struct dir_page {
-    struct dir_handle *dir;
+    struct dir *dir;
     fuse_req_t req;
     bool plus;
     char *buffer;
@@ -176,7 +36,7 @@ struct dir_page {
 /* A child for the kernel's caches, or with node 0 nothing but its name. */
 static struct inode *page_entry(struct dir_page *page, struct fuse_entry_param *ret_entry)
 {
-    struct dir_handle *dir = page->dir;
+    struct dir *dir = page->dir;
     struct inode_table *inodes = &dir->fs->inodes;
     char path[PATH_BYTES_MAX + 1];
     struct attr attr = dir->attr;
@@ -184,7 +44,7 @@ static struct inode *page_entry(struct dir_page *page, struct fuse_entry_param *
 
     *ret_entry = (struct fuse_entry_param){0};
     reply_fill_stat(&attr, reply_links(&attr), &ret_entry->attr);
-    if (dir->position < DOT_ENTRIES || path_join(dir->path, dir->name, path) != 0)
+    if (dir_is_at_dots(dir) || path_join(dir->path, dir->name, path) != 0)
         return NULL;
     struct inode *inode = inode_pin(inodes, attr.id);
     if (inode == NULL) {
@@ -213,10 +73,10 @@ static void page_note_id(struct dir_page *page, uint64_t id)
 /* Adds the current entry. False: it does not fit. */
 static bool page_add(struct dir_page *page)
 {
-    struct dir_handle *dir = page->dir;
+    struct dir *dir = page->dir;
     char *at = page->buffer + page->used;
     size_t room = page->size - page->used;
-    off_t next = dir->position + 1;
+    off_t next = (off_t)dir_next_cookie(dir);
     struct fuse_entry_param entry;
     struct inode *inode = NULL;
     size_t needed;
@@ -240,44 +100,47 @@ static bool page_add(struct dir_page *page)
 }
 
 /* Under the lock. */
-static int page_fill(struct dir_page *page, off_t offset)
+static int page_fill(struct dir_page *page, uint64_t cookie)
 {
-    int code = dir_seek(page->dir, offset);
+    int code = dir_seek(page->dir, cookie);
 
     if (code != 0)
         return code;
     while ((code = dir_peek(page->dir)) == 1 && page_add(page))
-        dir_consume(page->dir);
-    if (code == 0) {
-        /* Everything was listed: the snapshot is not needed any more. */
-        page->dir->is_at_end = true;
-        dir_stop(page->dir);
-    }
+        dir_pass(page->dir);
+    if (code == 0)
+        dir_end(page->dir);
     return code < 0 ? code : 0;
 }
 
-static void page_reply(struct dir_page *page, int code)
+/* The kernel does not get it. */
+static void page_drop(struct dir_page *page)
 {
     struct inode_table *inodes = &page->dir->fs->inodes;
 
-    if (code != 0) {
-        fuse_reply_err(page->req, errno_of(code));
-    } else if (fuse_reply_buf(page->req, page->buffer, page->used) == 0) {
-        page->id_count = 0;
-    }
     for (size_t i = 0; i < page->id_count; i++)
         inode_forget(inodes, page->ids[i], 1);
     free(page->ids);
     free(page->buffer);
 }
 
+static void page_reply(struct dir_page *page, int code)
+{
+    if (code != 0) {
+        fuse_reply_err(page->req, errno_of(code));
+    } else if (fuse_reply_buf(page->req, page->buffer, page->used) == 0) {
+        page->id_count = 0;
+    }
+    page_drop(page);
+}
+
 /* --- readdir --- */
 
 struct readdir_request {
     struct request request;
-    struct dir_handle *dir; /* stays open: the kernel waits for the answer */
+    struct dir *dir; /* stays open: the kernel waits for the answer */
     size_t size;
-    off_t offset;
+    uint64_t cookie;
     bool plus;
 };
 
@@ -286,8 +149,8 @@ static void readdir_free(struct request *request)
     free(request);
 }
 
-static void readdir_from(struct dir_handle *dir, fuse_req_t req, size_t size, off_t offset,
-                         bool plus)
+/* KE_STALE, and no answer: it takes a look first. */
+static int readdir_from(struct dir *dir, fuse_req_t req, size_t size, uint64_t cookie, bool plus)
 {
     struct dir_page page = {
         .dir = dir,
@@ -298,20 +161,12 @@ static void readdir_from(struct dir_handle *dir, fuse_req_t req, size_t size, of
     };
 
     pthread_mutex_lock(&dir->lock);
-    int code = page_fill(&page, offset);
+    int code = page_fill(&page, cookie);
     pthread_mutex_unlock(&dir->lock);
-    page_reply(&page, code);
-}
-
-/* The directory is looked at anew, from the start or to go on. */
-static int readdir_relook(struct readdir_request *readdir, const struct look *look)
-{
-    struct dir_handle *dir = readdir->dir;
-    bool goes_on = readdir->offset == dir->position;
-
-    pthread_mutex_lock(&dir->lock);
-    int code = goes_on ? dir_resume(dir, look) : dir_begin(dir, look);
-    pthread_mutex_unlock(&dir->lock);
+    if (code == KE_STALE)
+        page_drop(&page);
+    else
+        page_reply(&page, code);
     return code;
 }
 
@@ -328,26 +183,21 @@ static void readdir_step(struct request *request, const struct op_result *result
         return;
     }
     if (code == 0) {
-        code = readdir_relook(readdir, &resolved.look);
+        code = dir_look(readdir->dir, &resolved.look, readdir->cookie);
         look_release(&resolved.look);
     }
-    if (code == KE_NOT_FOUND)
+    bool has_looked = code == 0;
+    if (has_looked)
+        code =
+            readdir_from(readdir->dir, request->req, readdir->size, readdir->cookie, readdir->plus);
+    if (has_looked && code != KE_STALE) {
+        request_end(request);
+    } else if (code == KE_NOT_FOUND) {
         fuse_reply_buf(request->req, NULL, 0); /* removed: it is empty */
-    else if (code != 0)
-        fuse_reply_err(request->req, errno_of(code));
-    else
-        readdir_from(readdir->dir, request->req, readdir->size, readdir->offset, readdir->plus);
-    request_end(request);
-}
-
-/* rewinddir(3) looks anew, and so does who goes on when there is no version. */
-static bool needs_look(struct dir_handle *dir, off_t offset)
-{
-    pthread_mutex_lock(&dir->lock);
-    bool goes_on = offset == dir->position;
-    bool needs = goes_on ? dir->tree == NULL && !dir->is_at_end : offset == 0 || dir->tree == NULL;
-    pthread_mutex_unlock(&dir->lock);
-    return needs;
+        request_end(request);
+    } else {
+        request_fail(request, code);
+    }
 }
 
 static void readdir_start(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -357,16 +207,15 @@ static void readdir_start(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
         control_readdir(req, size, offset, plus);
         return;
     }
-    struct dir_handle *dir = dir_of(fi);
-    if (!needs_look(dir, offset)) {
-        readdir_from(dir, req, size, offset, plus);
+    struct dir *dir = dir_of(fi);
+    uint64_t cookie = (uint64_t)offset;
+    if (!dir_needs_look(dir, cookie) && readdir_from(dir, req, size, cookie, plus) != KE_STALE)
         return;
-    }
     struct readdir_request *readdir = mem_zalloc(sizeof(*readdir));
     request_init(&readdir->request, dir->fs, req, readdir_free);
     readdir->dir = dir;
     readdir->size = size;
-    readdir->offset = offset;
+    readdir->cookie = cookie;
     readdir->plus = plus;
     request_barrier(&readdir->request, readdir_step);
 }
@@ -399,60 +248,11 @@ static void opendir_free(struct request *request)
     free(opendir);
 }
 
-static void dir_free(struct fs_object *object)
-{
-    struct dir_handle *dir = (struct dir_handle *)object;
-
-    dir_stop(dir);
-    pthread_mutex_destroy(&dir->lock);
-    inode_unpin(dir->inode);
-    free(dir);
-}
-
-/* A snapshot keeps overwritten data on disk: who reads on later gets a new one. */
-static void dir_renew(struct fs_object *object)
-{
-    struct dir_handle *dir = (struct dir_handle *)object;
-
-    if (pthread_mutex_trylock(&dir->lock) != 0)
-        return; /* being read: next time */
-    if (dir->tree != NULL && clock_ns() - dir->taken_ns > VIEW_AGE_MAX_NS)
-        dir_stop(dir);
-    pthread_mutex_unlock(&dir->lock);
-}
-
-static void dir_close(struct dir_handle *dir)
-{
-    fs_object_remove(dir->fs, &dir->object);
-    dir_free(&dir->object);
-}
-
-static int dir_open(struct fs *fs, struct inode *inode, const struct look *look,
-                    struct dir_handle **ret_dir)
-{
-    if (look->attr.type != FILE_DIRECTORY)
-        return KE_NOT_DIR;
-    struct dir_handle *dir = mem_zalloc(sizeof(*dir));
-    dir->fs = fs;
-    dir->inode = inode;
-    inode_pin_again(inode);
-    pthread_mutex_init(&dir->lock, NULL);
-    dir->object.free = dir_free;
-    dir->object.renew = dir_renew;
-    fs_object_add(fs, &dir->object);
-    int code = dir_begin(dir, look);
-    if (code == 0)
-        *ret_dir = dir;
-    else
-        dir_close(dir);
-    return code;
-}
-
 static void opendir_step(struct request *request, const struct op_result *result)
 {
     struct opendir_request *opendir = (struct opendir_request *)request;
     struct resolved resolved;
-    struct dir_handle *dir;
+    struct dir *dir;
     int code = result->code;
 
     if (code == 0)
