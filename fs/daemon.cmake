@@ -3,6 +3,7 @@ set(DAEMON_SOURCES
   main.c
   options.c
   preflight.c
+  root_owner.c
   daemonize.c
   pid_file.c
   stop_signals.c)

@@ -5,6 +5,8 @@
 #include "fs/options.h"
 #include "fs/pid_file.h"
 #include "fs/preflight.h"
+#include "fs/remount.h"
+#include "fs/root_owner.h"
 #include "fs/stop_signals.h"
 #include "raftstore/log.h"
 #include "raftstore/store.h"
@@ -101,7 +103,10 @@ static int node_start(struct node *node, const struct options *options, struct e
     node->fs = fs_new(node->store, &config);
     store_set_gone(node->store, note_gone, node);
     code = store_start(node->store, e);
-    return code ? code : fs_mount_open(node->fs, &node->mount, e);
+    if (code)
+        return code;
+    root_owner_claim(node->store);
+    return fs_mount_open(node->fs, &node->mount, e);
 }
 
 /* Takes down as much as was started. */
@@ -164,6 +169,12 @@ int main(int argc, char **argv)
     if (options_parse(argc, argv, &options, &e)) {
         fprintf(stderr, "keelfs: %s\n", e.text);
         return EXIT_USAGE;
+    }
+    if (options.action == OPTIONS_REMOUNT) {
+        if (remount_change(options.mountpoint, options.fuse_options, &e) == 0)
+            return EXIT_SUCCESS;
+        fprintf(stderr, "keelfs: %s\n", e.text);
+        return EXIT_FAILURE;
     }
     if (options.action != OPTIONS_RUN) {
         if (options.action == OPTIONS_HELP)

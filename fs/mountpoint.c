@@ -159,6 +159,17 @@ static int stat_directory(const char *mountpoint, struct err *e)
     return code != 0 ? code : err_set(e, KE_BUSY, "mount point %s has dead mounts", mountpoint);
 }
 
+int mountpoint_check_mounted(const char *mountpoint, struct err *e)
+{
+    char path[PATH_MAX];
+    char type[MOUNT_TYPE_MAX];
+
+    if (absolute_path(mountpoint, path) && find_mount(path, type) &&
+        strcmp(type, MOUNTPOINT_TYPE) == 0)
+        return 0;
+    return err_set(e, KE_NOT_FOUND, "no keelfs is mounted at %s", mountpoint);
+}
+
 int mountpoint_check(const char *mountpoint, struct err *e)
 {
     char path[PATH_MAX];

@@ -10,4 +10,7 @@
 /* See fs_mount_check(). */
 int mountpoint_check(const char *mountpoint, struct err *e);
 
+/* Whether a keelfs is mounted there: KE_NOT_FOUND in words when not. */
+int mountpoint_check_mounted(const char *mountpoint, struct err *e);
+
 #endif

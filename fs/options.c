@@ -281,10 +281,15 @@ static const struct setting settings[] = {
 
 #define SETTINGS_COUNT (sizeof(settings) / sizeof(settings[0]))
 
-/* What mount(8) and fstab may put among the options for others than us. */
+/* What mount(8) and fstab may put among the options for others than us; and what
+ * changes nothing here, where the kernel keeps no access times. */
 static const char *const ignored_options[] = {
-    "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail",
+    "defaults", "auto",    "noauto", "user",     "nouser",   "users",      "owner",
+    "group",    "_netdev", "nofail", "relatime", "diratime", "nodiratime",
 };
+
+/* How the kernel shows an existing mount, which mount(8) repeats for -o remount. */
+static const char *const shown_options[] = {"user_id=", "group_id=", "rootmode=", "blksize="};
 
 /* What the kernel and libfuse take. */
 static const char *const fuse_options[] = {
@@ -292,8 +297,7 @@ static const char *const fuse_options[] = {
     "ro",          "rw",         "suid",         "nosuid",
     "dev",         "nodev",      "exec",         "noexec",
     "sync",        "async",      "dirsync",      "atime",
-    "noatime",     "nodiratime", "fsname=",      "subtype=",
-    "max_read=",
+    "noatime",     "fsname=",    "subtype=",     "max_read=",
 };
 
 static bool is_listed(const char *option, const char *const *list, size_t count)
@@ -345,29 +349,39 @@ static int apply_mount_option(struct options *options, const char *option, struc
             return settings[i].set(options, option + size + 1, e);
         }
     }
+    /* For fstab; see length_asked_for(). */
+    if (strcmp(option, "allow_suid") == 0 || strcmp(option, "allow_dev") == 0)
+        return add_fuse_option(options, option + strlen("allow_"), e);
+    if (strcmp(option, "remount") == 0) {
+        options->action = OPTIONS_REMOUNT;
+        return 0;
+    }
     if (is_listed(option, fuse_options, sizeof(fuse_options) / sizeof(fuse_options[0])))
         return add_fuse_option(options, option, e);
     if (is_listed(option, ignored_options, sizeof(ignored_options) / sizeof(ignored_options[0])) ||
+        is_listed(option, shown_options, sizeof(shown_options) / sizeof(shown_options[0])) ||
         strncmp(option, "x-", 2) == 0 || strncmp(option, "comment=", 8) == 0)
         return 0;
     return err_set(e, KE_INVALID, "unknown mount option '%s'", option);
 }
 
-/* Splits at commas outside of double quotes, as mount(8) does, and drops the
- * quotes: -o 'initial-members="n1=a:1,n2=b:1",ro'. */
-static int apply_mount_options(struct options *options, const char *text, struct err *e)
+/* Splits `text`, which has `length` bytes, at commas outside of double quotes, as
+ * mount(8) does, and drops the quotes: -o 'initial-members="n1=a:1,n2=b:1",ro'. */
+static int apply_mount_options(struct options *options, const char *text, size_t length,
+                               struct err *e)
 {
     char option[OPTIONS_FUSE_TEXT_MAX + 1] = "";
     size_t size = 0;
     bool quoted = false;
 
-    if (strlen(text) > OPTIONS_FUSE_TEXT_MAX)
+    if (length > OPTIONS_FUSE_TEXT_MAX)
         return err_set(e, KE_INVALID, "the mount options are longer than %d bytes",
                        OPTIONS_FUSE_TEXT_MAX);
     for (const char *c = text;; c++) {
-        if (*c == '"') {
+        bool ends = c == text + length;
+        if (!ends && *c == '"') {
             quoted = !quoted;
-        } else if (*c == '\0' || (*c == ',' && !quoted)) {
+        } else if (ends || (*c == ',' && !quoted)) {
             option[size] = '\0';
             int code = size > 0 ? apply_mount_option(options, option, e) : 0;
             if (code)
@@ -376,11 +390,61 @@ static int apply_mount_options(struct options *options, const char *text, struct
         } else {
             option[size++] = *c;
         }
-        if (*c == '\0')
+        if (ends)
             break;
     }
     return quoted ? err_set(e, KE_INVALID, "a quote in the mount options is not closed") : 0;
 }
+
+/* --- what mount(8) makes of a line of fstab --- */
+
+static bool has_option(const char *text, const char *option)
+{
+    size_t size = strlen(option);
+
+    for (const char *at = text; (at = strstr(at, option)) != NULL; at += size) {
+        bool begins = at == text || at[-1] == ',';
+        if (begins && (at[size] == ',' || at[size] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* The length of `text` without ",`option`" at its end, or `length`. */
+static size_t length_without(const char *text, size_t length, const char *option)
+{
+    size_t size = strlen(option);
+
+    if (length <= size || text[length - size - 1] != ',' ||
+        strncmp(text + length - size, option, size) != 0)
+        return length;
+    return length - size - 1;
+}
+
+/* The helper through which mount(8) comes here puts "dev,suid" behind what it was
+ * given, unless that says the opposite, and mount(8) keeps a "suid" or "dev" of the
+ * line to itself: these say nothing of what was asked for. */
+static size_t length_asked_for(const char *text)
+{
+    size_t length = strlen(text);
+
+    if (!has_option(text, "nosuid"))
+        length = length_without(text, length, "suid");
+    if (!has_option(text, "nodev"))
+        length = length_without(text, length, "dev");
+    return length;
+}
+
+/* The text behind -o when the command line is that of the helper, or NULL. */
+static const char *text_of_mount_helper(int argc, char **argv)
+{
+    bool is_helper = argc == 5 && strcmp(argv[3], "-o") == 0 &&
+                     (has_option(argv[4], "rw") || has_option(argv[4], "ro"));
+
+    return is_helper ? argv[4] : NULL;
+}
+
+/* --- the command line --- */
 
 static int set_default_data_dir(struct options *options, struct err *e)
 {
@@ -487,7 +551,9 @@ static const char *refused_option(char **argv, char *buffer, size_t capacity)
     return buffer;
 }
 
-static int apply_option(struct options *options, int option, char **argv, struct err *e)
+/* `helper_text`: see text_of_mount_helper(). */
+static int apply_option(struct options *options, int option, char **argv, const char *helper_text,
+                        struct err *e)
 {
     char name[3];
 
@@ -496,7 +562,8 @@ static int apply_option(struct options *options, int option, char **argv, struct
         options->foreground = true;
         return 0;
     case 'o':
-        return apply_mount_options(options, optarg, e);
+        return apply_mount_options(
+            options, optarg, optarg == helper_text ? length_asked_for(optarg) : strlen(optarg), e);
     case 'h':
         options->action = OPTIONS_HELP;
         return 0;
@@ -526,13 +593,14 @@ static int apply_options(struct options *options, int argc, char **argv, struct 
                                        settings[i].argument ? required_argument : no_argument, NULL,
                                        (int)(SHORT_OPTIONS_END + i)};
 
+    const char *helper_text = text_of_mount_helper(argc, argv);
     optind = 0; /* start afresh, whoever parsed before */
     opterr = 0;
-    while (options->action == OPTIONS_RUN) {
+    while (options->action == OPTIONS_RUN || options->action == OPTIONS_REMOUNT) {
         int option = getopt_long(argc, argv, ":fho:V", table, NULL);
         if (option == -1)
             break;
-        int code = apply_option(options, option, argv, e);
+        int code = apply_option(options, option, argv, helper_text, e);
         if (code)
             return code;
     }
@@ -550,9 +618,11 @@ int options_parse(int argc, char **argv, struct options *ret_options, struct err
     };
 
     int code = apply_options(&options, argc, argv, e);
-    if (code == 0 && options.action == OPTIONS_RUN) {
+    bool is_for_mount = options.action == OPTIONS_RUN || options.action == OPTIONS_REMOUNT;
+    if (code == 0 && is_for_mount)
         code = take_arguments(&options, argc - optind, argv + optind, e);
-        if (code == 0 && !options.data_dir[0])
+    if (code == 0 && options.action == OPTIONS_RUN) {
+        if (!options.data_dir[0])
             code = set_default_data_dir(&options, e);
         if (code == 0)
             code = check_together(&options, e);
@@ -601,7 +671,10 @@ void options_print_help(void)
         print_setting(&settings[i]);
     printf("  -o OPTION[,OPTION...]    any of the above as NAME=VALUE (commas in a value go in\n"
            "                           double quotes), and mount options: allow_other, ro,\n"
-           "                           noatime, noexec, ...\n"
+           "                           noatime, noexec, suid, dev, ... (in fstab, where\n"
+           "                           mount(8) does not pass on the last two: allow_suid,\n"
+           "                           allow_dev); remount changes such flags of a mount\n"
+           "                           that is there\n"
            "  -f, --foreground         do not go into the background\n"
            "  -h, --help               this text\n"
            "  -V, --version            the version\n"

@@ -28,7 +28,7 @@
 /* Below this, a busy disk or a late wake-up alone would start elections. */
 #define OPTIONS_ELECTION_HEARTBEATS_MIN 5
 
-enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION };
+enum options_action { OPTIONS_RUN, OPTIONS_REMOUNT, OPTIONS_HELP, OPTIONS_VERSION };
 
 struct options {
     enum options_action action;

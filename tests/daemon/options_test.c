@@ -141,6 +141,31 @@ Test(options, mount_options_of_the_kernel_pass_and_those_of_others_are_dropped)
     cr_assert_str_eq(options.fuse_options, "rw,allow_other,fsname=kv");
 }
 
+Test(options, what_the_helper_of_mount_adds_is_not_asked_for)
+{
+    cr_assert_str_eq(parsed("kv /m -o rw,allow_other,dev,suid").fuse_options,
+                     "rw,allow_other,fsname=kv");
+    cr_assert_str_eq(parsed("kv /m -o rw,nosuid,dev").fuse_options, "rw,nosuid,fsname=kv");
+    cr_assert_str_eq(parsed("kv /m -o rw,nodev,suid").fuse_options, "rw,nodev,fsname=kv");
+    cr_assert_str_eq(parsed("kv /m -o rw,allow_suid,allow_dev,dev,suid").fuse_options,
+                     "rw,suid,dev,fsname=kv");
+    cr_assert_str_eq(parsed("kv /m -o rw,nosuid,nodev").fuse_options, "rw,nosuid,nodev,fsname=kv");
+    cr_assert_str_eq(parsed("-o rw,dev,suid kv /m").fuse_options, "rw,dev,suid,fsname=kv");
+    cr_assert_str_eq(parsed("/m -o dev,suid").fuse_options, "dev,suid");
+}
+
+Test(options, a_remount_takes_what_mount_repeats_of_the_line_and_of_the_mount)
+{
+    struct options options = parsed("kv /m -o ro,relatime,remount,user_id=0,group_id=0,name=n2,"
+                                    "default_permissions,allow_other,dev,suid");
+
+    cr_assert_eq(options.action, OPTIONS_REMOUNT);
+    cr_assert_str_eq(options.mountpoint, "/m");
+    cr_assert_str_eq(options.fuse_options, "ro,default_permissions,allow_other,fsname=kv");
+    expect_refused("-o remount", "no mount point");
+    expect_refused("-o remount,bogus /m", "unknown mount option 'bogus'");
+}
+
 Test(options, source_of_an_fstab_line_names_the_file_system)
 {
     struct options options = parsed("keelfs /m -o rw");
