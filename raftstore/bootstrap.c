@@ -368,9 +368,8 @@ int bootstrap_store(const struct store_config *config, struct engine *raft, stru
         rc = check_not_in_recovery(config, kv, e);
     if (rc == 0)
         rc = check_not_removed(config, kv, &ident, e);
-    /* Made by a version that did not number its directories. */
     if (rc == 0 && ident.data_id == 0)
-        rc = bootstrap_random_id(&ident.data_id, e);
+        rc = err_set(e, KE_CORRUPT, "data directory %s has no id of its own", config->data_dir);
     if (rc != 0)
         return rc;
     ident.incarnation = next_incarnation(ident.incarnation);

@@ -18,13 +18,6 @@
 
 /* --- rows --- */
 
-/* Directories from before there were removals have no next id. */
-static void membership_complete(struct membership *m)
-{
-    if (m->region.peer_count > 0 && m->region.next_store_id == 0)
-        m->region.next_store_id = m->region.peers[m->region.peer_count - 1].store_id + 1;
-}
-
 static bool membership_is_consistent(const struct membership *m)
 {
     const struct region *region = &m->region;
@@ -54,7 +47,6 @@ int membership_load(struct engine *kv, uint64_t region_id, struct membership *re
     rc = members_load(kv, loaded.stores, &loaded.store_count, e);
     if (rc != 0)
         return rc;
-    membership_complete(&loaded);
     if (!membership_is_consistent(&loaded))
         return err_set(e, KE_CORRUPT, "the region and the list of members do not fit together");
     *ret_membership = loaded;
