@@ -1,5 +1,7 @@
 #include "fs/control.h"
 
+#include "fs/control_handle.h"
+#include "fs/control_members.h"
 #include "fs/control_status.h"
 #include "fs/ops.h"
 #include "raftstore/memory.h"
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define CONTROL_BIT  (1ull << 63)
 #define CONTROL_DIR  CONTROL_BIT
@@ -21,21 +24,23 @@
 
 typedef void control_write_fn(struct fs *fs, FILE *out);
 
+static void write_version(struct fs *fs, FILE *out)
+{
+    (void)fs;
+    fprintf(out, "keelfs %s\n", KEELFS_VERSION);
+}
+
 static const struct control_file {
     const char *name;
-    control_write_fn *write;
+    control_write_fn *write; /* all of it, at open */
 } control_files[] = {
     {"status", control_write_status},
+    {"members", control_write_members},
+    {"leader", control_write_leader},
+    {"version", write_version},
 };
 
 #define CONTROL_FILES (sizeof(control_files) / sizeof(control_files[0]))
-
-/* What one open of a file reads. */
-struct control_text {
-    struct fs_object object;
-    char *bytes;
-    size_t size;
-};
 
 bool control_owns(fuse_ino_t ino)
 {
@@ -50,6 +55,8 @@ static void fill_stat(fuse_ino_t ino, struct stat *st)
         .st_ino = ino,
         .st_mode = is_dir ? S_IFDIR | 0555 : S_IFREG | 0444,
         .st_nlink = is_dir ? 2 : 1,
+        .st_uid = geteuid(),
+        .st_gid = getegid(),
     };
 }
 
@@ -102,12 +109,34 @@ void control_getattr(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_attr(req, &st, FOR_LONG_S);
 }
 
-static void text_free(struct fs_object *object)
-{
-    struct control_text *text = (struct control_text *)object;
+/* --- open files --- */
 
-    free(text->bytes);
-    free(text);
+static void text_free(struct control_handle *handle)
+{
+    free(handle);
+}
+
+static const struct control_handle_ops text_ops = {.free = text_free};
+
+static struct control_handle *open_text(struct fs *fs, control_write_fn *write)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return NULL;
+    struct control_handle *handle = mem_zalloc(sizeof(*handle));
+    write(fs, out);
+    fclose(out);
+    stream_take(&handle->stream, text, size);
+    control_handle_init(handle, fs, &text_ops);
+    return handle;
+}
+
+static struct control_handle *handle_of(const struct fuse_file_info *fi)
+{
+    return (struct control_handle *)(uintptr_t)fi->fh;
 }
 
 void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -117,39 +146,25 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_err(req, EACCES);
         return;
     }
-    struct fs *fs = ops_fs(req);
-    struct control_text *text = mem_zalloc(sizeof(*text));
-    FILE *out = open_memstream(&text->bytes, &text->size);
-    if (out == NULL) {
-        free(text);
+    struct control_handle *handle = open_text(ops_fs(req), control_files[ino - CONTROL_FILE].write);
+    if (handle == NULL) {
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    control_files[ino - CONTROL_FILE].write(fs, out);
-    fclose(out);
-    text->object.free = text_free;
-    fs_object_add(fs, &text->object);
-    fi->fh = (uint64_t)(uintptr_t)text;
+    fi->fh = (uint64_t)(uintptr_t)handle;
     fi->direct_io = 1;
     if (fuse_reply_open(req, fi) != 0)
-        control_release(fs, fi);
+        control_handle_close(handle);
 }
 
 void control_read(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-    const struct control_text *text = (const struct control_text *)(uintptr_t)fi->fh;
-    size_t from = (uint64_t)offset < text->size ? (size_t)offset : text->size;
-    size_t left = text->size - from;
-
-    fuse_reply_buf(req, text->bytes + from, size < left ? size : left);
+    control_handle_read(handle_of(fi), req, size, offset);
 }
 
-void control_release(struct fs *fs, struct fuse_file_info *fi)
+void control_release(struct fuse_file_info *fi)
 {
-    struct control_text *text = (struct control_text *)(uintptr_t)fi->fh;
-
-    fs_object_remove(fs, &text->object);
-    text_free(&text->object);
+    control_handle_close(handle_of(fi));
 }
 
 /* --- the directory --- */

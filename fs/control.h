@@ -1,4 +1,5 @@
-/* The control directory `.keelfs` in the root: files that are text made at open.
+/* The control directory `.keelfs` in the root: files that are text made at open. What
+ * each of them is: control_handle.h.
  *
  * It lives outside the store: nothing here waits for the cluster, so that a node
  * without a majority can still be asked what is wrong. Nothing in it can be
@@ -15,8 +16,6 @@
 
 #include <stdbool.h>
 
-struct fs;
-
 bool control_owns(fuse_ino_t ino);
 
 /* True: the lookup is for the control directory, and answered. */
@@ -28,7 +27,7 @@ bool control_refuses_change(fuse_req_t req, fuse_ino_t parent, const char *name)
 void control_getattr(fuse_req_t req, fuse_ino_t ino);
 void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void control_read(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *fi);
-void control_release(struct fs *fs, struct fuse_file_info *fi);
+void control_release(struct fuse_file_info *fi);
 void control_readdir(fuse_req_t req, size_t size, off_t offset, bool plus);
 
 #endif

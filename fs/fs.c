@@ -133,6 +133,15 @@ static void abandon_file(void *ctx, struct inode *inode)
     file_abandon(inode);
 }
 
+void fs_stop_waits(struct fs *fs)
+{
+    for (struct fs_object *object = fs->objects.next; object != &fs->objects;
+         object = object->next) {
+        if (object->stop != NULL)
+            object->stop(object);
+    }
+}
+
 void fs_abandon_open(struct fs *fs)
 {
     inode_table_each_file(&fs->inodes, abandon_file, NULL);

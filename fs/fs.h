@@ -39,6 +39,7 @@ struct fs_object {
     struct fs_object *next;
     void (*free)(struct fs_object *object);
     void (*renew)(struct fs_object *object); /* lets go of old views, or NULL */
+    void (*stop)(struct fs_object *object);  /* ends what waits for ever, or NULL */
 };
 
 /* The first exchange with the kernel; see init_flags.h. */
@@ -80,6 +81,10 @@ void fs_wait_for_work(struct fs *fs);
 /* An open object begins and ends. Ending does not free it. */
 void fs_object_add(struct fs *fs, struct fs_object *object);
 void fs_object_remove(struct fs *fs, struct fs_object *object);
+
+/* The mount goes, and nothing is opened or closed any more: ends the waits that have no
+ * end of their own. */
+void fs_stop_waits(struct fs *fs);
 
 /* The mount is gone: drops what is still open, and every view. */
 void fs_abandon_open(struct fs *fs);

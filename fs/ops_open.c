@@ -235,7 +235,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     if (control_owns(ino))
-        control_release(ops_fs(req), fi);
+        control_release(fi);
     else
         file_release((struct handle *)(uintptr_t)fi->fh);
     fuse_reply_err(req, 0);

@@ -28,6 +28,7 @@
 #include "raftstore/command.h"
 #include "raftstore/op.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* How often a request tries again when a path it used has moved meanwhile. */
@@ -47,6 +48,7 @@ struct request {
     fuse_req_t req;       /* valid until the answer */
     uint64_t deadline_ns; /* of all its waits together */
     unsigned tries;
+    bool is_patient; /* waits as on a pipe: any signal that is handled ends it */
     request_free_fn *free;
 };
 
