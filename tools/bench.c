@@ -1,6 +1,7 @@
 /* keelfs-bench: what tools/bench runs against a cluster that is up. */
 #include "tools/bench.h"
 
+#include "tools/bench_crew.h"
 #include "tools/bench_load.h"
 
 #include "raftstore/log.h"
@@ -16,6 +17,7 @@
 #define USAGE_STATUS      2
 #define SECONDS_DEFAULT   4
 #define WAIT_DEFAULT      600
+#define SEEN_DEFAULT      500
 #define VALUE_DEFAULT     256
 #define KEYS_DEFAULT      1000
 #define IN_FLIGHT_DEFAULT 64
@@ -24,15 +26,22 @@
 static const char help[] =
     "usage: keelfs-bench rpc --keelfs HOST:PORT,... [--etcd HOST:PORT,...]\n"
     "       keelfs-bench files --mounts DIR,...\n"
-    "       keelfs-bench fill --keelfs HOST:PORT,... [--keys N] [--count N]\n"
-    "                         [--in-flight N] [--prefix NAME]\n"
+    "       keelfs-bench round --mounts DIR --op OP [--processes N]\n"
+    "       keelfs-bench seen --mounts DIR,DIR [--count N]\n"
+    "       keelfs-bench fill|gets --keelfs HOST:PORT,... [--keys N] [--count N]\n"
+    "                              [--in-flight N] [--prefix NAME]\n"
     "       keelfs-bench await --keelfs HOST:PORT,... --event EVENT\n"
     "\n"
     "  --seconds S    length of each measurement (default: 4); the longest that\n"
     "                 fill and await take (default: 600)\n"
     "  --value BYTES  size of values and files (default: 256)\n"
     "\n"
-    "fill puts, to all the nodes named; a SIGTERM ends it early:\n"
+    "round does OP for the time said, below DIR: create, overwrite, replace, read, append,\n"
+    "stat or ls; with as many processes at once as said (default: 1).\n"
+    "\n"
+    "seen changes a file on the first mount and opens it on the other, count times.\n"
+    "\n"
+    "fill puts, to all the nodes named, and gets gets it; a SIGTERM ends it early:\n"
     "  --keys N       different keys (default: 1000)\n"
     "  --count N      puts in all (default: as many as the time allows)\n"
     "  --in-flight N  calls at once (default: 64)\n"
@@ -92,6 +101,11 @@ static int parse_option(struct bench_config *config, int option, char *value)
     case 'E':
         config->event = value;
         return 0;
+    case 'o':
+        config->op = value;
+        return 0;
+    case 'P':
+        return parse_number(value, BENCH_CREW_MAX, &config->processes);
     default:
         return -1;
     }
@@ -116,6 +130,8 @@ static int parse_options(struct bench_config *config, int argc, char **argv)
         {"in-flight", required_argument, NULL, 'i'},
         {"prefix", required_argument, NULL, 'p'},
         {"event", required_argument, NULL, 'E'},
+        {"op", required_argument, NULL, 'o'},
+        {"processes", required_argument, NULL, 'P'},
         {NULL, 0, NULL, 0},
     };
     int option;
@@ -126,6 +142,46 @@ static int parse_options(struct bench_config *config, int argc, char **argv)
     return argc - optind == 1 ? 0 : -1;
 }
 
+/* A command, what it must be told, and how long it takes when that is not said. */
+static const struct command {
+    const char *name;
+    int (*run)(const struct bench_config *config);
+    uint32_t seconds;
+    uint32_t count;
+    bool needs_nodes;
+    size_t mounts; /* at least */
+    bool needs_op;
+    bool needs_event;
+} commands[] = {
+    {.name = "rpc", .run = bench_rpc, .seconds = SECONDS_DEFAULT, .needs_nodes = true},
+    {.name = "files", .run = bench_files, .seconds = SECONDS_DEFAULT, .mounts = 1},
+    {.name = "round", .run = bench_round, .seconds = 1, .mounts = 1, .needs_op = true},
+    {.name = "seen", .run = bench_seen, .count = SEEN_DEFAULT, .mounts = 2},
+    {.name = "fill", .run = bench_fill, .seconds = WAIT_DEFAULT, .needs_nodes = true},
+    {.name = "gets", .run = bench_gets, .seconds = WAIT_DEFAULT, .needs_nodes = true},
+    {.name = "await",
+     .run = bench_await,
+     .seconds = WAIT_DEFAULT,
+     .needs_nodes = true,
+     .needs_event = true},
+};
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static bool has_all(const struct command *command, const struct bench_config *config)
+{
+    return !(command->needs_nodes && config->keelfs.count == 0) &&
+           config->mounts.count >= command->mounts && !(command->needs_op && config->op == NULL) &&
+           !(command->needs_event && config->event == NULL);
+}
+
 int main(int argc, char **argv)
 {
     struct bench_config config = {
@@ -133,23 +189,17 @@ int main(int argc, char **argv)
         .keys = KEYS_DEFAULT,
         .in_flight = IN_FLIGHT_DEFAULT,
         .prefix = PREFIX_DEFAULT,
+        .processes = 1,
     };
     log_open("keelfs-bench", LOG_LEVEL_ERROR, 0);
     if (parse_options(&config, argc, argv) != 0)
         return usage();
-    const char *command = argv[optind];
-    bool is_table = strcmp(command, "rpc") == 0 || strcmp(command, "files") == 0;
-    if (config.seconds == 0)
-        config.seconds = is_table ? SECONDS_DEFAULT : WAIT_DEFAULT;
-    if (strcmp(command, "files") == 0 && config.mounts.count > 0)
-        return bench_files(&config);
-    if (config.keelfs.count == 0)
+    const struct command *command = find_command(argv[optind]);
+    if (command == NULL || !has_all(command, &config))
         return usage();
-    if (strcmp(command, "rpc") == 0)
-        return bench_rpc(&config);
-    if (strcmp(command, "fill") == 0)
-        return bench_fill(&config);
-    if (strcmp(command, "await") == 0 && config.event != NULL)
-        return bench_await(&config);
-    return usage();
+    if (config.seconds == 0)
+        config.seconds = command->seconds;
+    if (config.count == 0)
+        config.count = command->count;
+    return command->run(&config);
 }

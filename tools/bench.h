@@ -25,6 +25,8 @@ struct bench_config {
     uint32_t in_flight;
     const char *prefix; /* of its keys */
     const char *event;  /* what to wait for; NULL: not said */
+    const char *op;     /* on files; NULL: not said */
+    uint32_t processes; /* that do it at once */
 };
 
 /* Each returns an exit status. */
@@ -36,9 +38,20 @@ int bench_rpc(const struct bench_config *config);
  * does not survive fork() has been started in this one. */
 int bench_files(const struct bench_config *config);
 
+/* One operation on files below one directory, which the first round there fills: prints a
+ * line of NAME=VALUE. */
+int bench_round(const struct bench_config *config);
+
+/* A change on the first of two mounts, seen on the other one: prints a line of
+ * NAME=VALUE. */
+int bench_seen(const struct bench_config *config);
+
 /* Puts by RPC until there were enough, the time is over or SIGTERM comes: prints a
  * line of NAME=VALUE. */
 int bench_fill(const struct bench_config *config);
+
+/* The same with gets of what was put. */
+int bench_gets(const struct bench_config *config);
 
 /* Waits for an event: prints when it was, in microseconds since 1970. */
 int bench_await(const struct bench_config *config);

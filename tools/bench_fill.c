@@ -21,14 +21,14 @@ static void on_signal(int number)
 static void print_result(const struct bench_load_result *result)
 {
     const struct bench_samples *samples = &result->samples;
-    printf("puts=%" PRIu64 " failures=%" PRIu64 " seconds=%.2f rate=%.0f p50_ms=%.3f p99_ms=%.3f "
+    printf("calls=%" PRIu64 " failures=%" PRIu64 " seconds=%.2f rate=%.0f p50_ms=%.3f p99_ms=%.3f "
            "max_ms=%.3f\n",
            samples->count, samples->failures, (double)result->elapsed_ns / (double)NS_PER_S,
            bench_load_rate(result), bench_samples_percentile_ms(samples, 50),
            bench_samples_percentile_ms(samples, 99), bench_samples_percentile_ms(samples, 100));
 }
 
-int bench_fill(const struct bench_config *config)
+static int run(const struct bench_config *config, enum bench_op op)
 {
     static struct bench_load_result result; /* too large for a stack */
     const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -42,7 +42,7 @@ int bench_fill(const struct bench_config *config)
         const struct bench_load load = {
             .target = &target,
             .values = &values,
-            .op = BENCH_PUT,
+            .op = op,
             .prefix = config->prefix,
             .keys = config->keys,
             .in_flight = config->in_flight,
@@ -56,4 +56,14 @@ int bench_fill(const struct bench_config *config)
     bench_target_disconnect(&target);
     bench_values_release(&values);
     return status;
+}
+
+int bench_fill(const struct bench_config *config)
+{
+    return run(config, BENCH_PUT);
+}
+
+int bench_gets(const struct bench_config *config)
+{
+    return run(config, BENCH_GET);
 }

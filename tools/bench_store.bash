@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034,SC2154 # names that tools/bench has, or that it reads
 
 store_figures=(snapshot disk restart election memory)
-store_quick=no
+quick=no
 
 store_thirds=(first second last)
 store_rows=()
@@ -18,7 +18,7 @@ mib=$((1 << 20))
 
 # Of much or, with --quick, little data.
 scaled() {
-  if [[ $store_quick == yes ]]; then echo $(($1 / 10)); else echo "$1"; fi
+  if [[ $quick == yes ]]; then echo $(($1 / 10)); else echo "$1"; fi
 }
 
 calculate() {
@@ -281,7 +281,7 @@ figure_restart() {
 figure_election() {
   local timeout_ms=500 rounds round leader survivors start_us elected=() served=() waiter
   rounds=10
-  [[ $store_quick == no ]] || rounds=3
+  [[ $quick == no ]] || rounds=3
   nodes_up 3 --election-timeout "$timeout_ms"
   step "election: the leader is killed $rounds times"
   for ((round = 0; round < rounds; round++)); do
