@@ -103,6 +103,9 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     fs->renewed_ns = clock_ns();
     pthread_mutex_init(&fs->objects_lock, NULL);
     fs->objects.prev = fs->objects.next = &fs->objects;
+    pthread_mutex_init(&fs->locks_lock, NULL);
+    locks_init(&fs->locks);
+    fs->deadlines = deadlines_new();
     pthread_mutex_init(&fs->work_lock, NULL);
     pthread_cond_init(&fs->work_ended, NULL);
     store_set_observer(store, fs_observe, fs);
@@ -120,6 +123,9 @@ void fs_free(struct fs *fs)
     budget_release(&fs->budget);
     pthread_cond_destroy(&fs->work_ended);
     pthread_mutex_destroy(&fs->work_lock);
+    deadlines_free(fs->deadlines);
+    locks_release(&fs->locks);
+    pthread_mutex_destroy(&fs->locks_lock);
     pthread_mutex_destroy(&fs->objects_lock);
     free(fs->mountpoint);
     free(fs->data_dir);

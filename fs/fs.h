@@ -10,7 +10,7 @@
  *     a file's lock (file.h), one at a time
  *     a view's lock (view.h)
  *     the locks of the inode table, the budget, `recent`, `lapsed`, the invalidator;
- *     `work_lock`: one of them at a time, nothing under it
+ *     `locks_lock`, `work_lock`: one of them at a time, nothing under it
  *
  * None is held across a call of the store that can call back (store_propose(),
  * store_barrier(), op_finish()), nor across a reply to the kernel.
@@ -22,8 +22,10 @@
 #include "fs/inode.h"
 #include "fs/invalidator.h"
 #include "fs/lapsed.h"
+#include "fs/locks.h"
 #include "fs/mount.h"
 #include "fs/recent.h"
+#include "raftstore/deadline.h"
 #include "raftstore/store.h"
 
 #include <pthread.h>
@@ -67,6 +69,10 @@ struct fs {
 
     pthread_mutex_t objects_lock;
     struct fs_object objects; /* the head of a ring */
+
+    pthread_mutex_t locks_lock; /* guards `locks` */
+    struct locks locks;
+    struct deadlines *deadlines; /* of waits in fs/ that have one of their own */
 
     pthread_mutex_t work_lock; /* guards the rest */
     pthread_cond_t work_ended;

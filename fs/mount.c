@@ -200,6 +200,7 @@ void fs_mount_close(struct fs_mount *mount)
     if (mount == NULL)
         return;
     fs_stop_waits(mount->fs);
+    ops_lock_end(mount->fs);
     fs_wait_for_work(mount->fs);
     invalidator_stop(&mount->fs->invalidator);
     fuse_session_unmount(mount->session);

@@ -299,6 +299,8 @@ void ops_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     const struct op_result begin = {0};
 
+    /* Other processes of this node see what is not published yet. */
+    ops_lock_flush(ops_fs(req), ino, fi);
     if (control_owns(ino)) {
         fuse_reply_err(req, 0);
         return;

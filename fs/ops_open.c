@@ -234,6 +234,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+    ops_lock_release(ops_fs(req), ino, fi);
     if (control_owns(ino))
         control_release(fi);
     else

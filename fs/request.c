@@ -99,7 +99,7 @@ static void wait_interrupted(fuse_req_t req, void *data)
     pid_t tid = fuse_req_ctx(req)->pid;
     bool ends = wait->request->is_patient ? interrupt_is_noticed(tid) : interrupt_means_stop(tid);
 
-    if (!ends || !op_cancel(&wait->op))
+    if ((!ends && !wait->request->is_restarted) || !op_cancel(&wait->op))
         return;
     fuse_reply_err(req, EINTR);
     request_end(wait->request);

@@ -38,8 +38,8 @@ struct fs;
 struct inode;
 struct request;
 
-/* Frees what embeds the request. Takes no lock but the inode table's and the
- * budget's. */
+/* Frees what embeds the request. Takes no lock but the inode table's, the budget's
+ * and `locks_lock`. */
 typedef void request_free_fn(struct request *request);
 typedef void request_step_fn(struct request *request, const struct op_result *result);
 
@@ -48,7 +48,8 @@ struct request {
     fuse_req_t req;       /* valid until the answer */
     uint64_t deadline_ns; /* of all its waits together */
     unsigned tries;
-    bool is_patient; /* waits as on a pipe: any signal that is handled ends it */
+    bool is_patient;   /* waits as on a pipe: any signal that is handled ends it */
+    bool is_restarted; /* by the kernel: any signal ends it, and nobody sees that */
     request_free_fn *free;
 };
 
