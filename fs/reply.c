@@ -5,7 +5,7 @@
 #define NS_PER_S        1000000000
 #define STAT_BLOCK      512
 #define PREFERRED_IO    4096
-#define DIRECTORY_LINKS 2
+#define OWN_LINK        1 /* of a directory: its "." */
 #define NO_TIMEOUT      0.0
 #define ONLY_GENERATION 1 /* ids are never used twice */
 
@@ -63,7 +63,7 @@ void reply_fill_stat(const struct attr *attr, nlink_t links, struct stat *ret_st
 
 nlink_t reply_links(const struct attr *attr)
 {
-    return attr->type == FILE_DIRECTORY ? DIRECTORY_LINKS : attr->nlink;
+    return attr->type == FILE_DIRECTORY ? attr->nlink + OWN_LINK : attr->nlink;
 }
 
 void reply_attr(fuse_req_t req, const struct attr *attr, nlink_t links)

@@ -29,9 +29,15 @@ struct attr {
     int64_t ctime_ns;
     uint64_t version;     /* revision of the last change */
     uint64_t id;          /* revision of the creation: the inode number */
-    uint32_t nlink;       /* names; of a directory 1 */
+    uint32_t nlink;       /* names; of a directory 1, and 1 for each directory in it */
     uint32_t xattr_bytes; /* of names and values of extended attributes */
     uint64_t rdev;        /* of a device, as the kernel encodes it */
 };
+
+/* The mode after a write(2) by someone who is not the owner: see inode(7). */
+static inline uint32_t attr_without_suid(uint32_t mode)
+{
+    return mode & ~((mode & 010) != 0 ? 06000u : 04000u);
+}
 
 #endif

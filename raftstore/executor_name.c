@@ -34,6 +34,7 @@ int run_remove(struct run *run, const Keelfspb__RemoveRequest *remove)
         return code;
     }
     run_erase(run, path, &row);
+    run_count_entry(&parent, row.attr.type, -1);
     run_touch_parent(run, &parent);
     run_answer(run, &row);
     return 0;
@@ -195,11 +196,24 @@ static void take_new_name(struct run *run, struct rename *rename)
     put_below(run, rename);
 }
 
-static void touch_parents(struct run *run, struct rename *rename)
+/* `back` is the type of what `from` names now; NULL: nothing. */
+static void touch_parents(struct run *run, struct rename *rename, const enum file_type *back)
 {
-    run_touch_parent(run, &rename->from_parent);
-    if (strcmp(rename->from_parent.path, rename->to_parent.path) != 0) {
-        run_touch_parent(run, &rename->to_parent);
+    bool same = strcmp(rename->from_parent.path, rename->to_parent.path) == 0;
+    struct parent *from = &rename->from_parent;
+    struct parent *to = same ? from : &rename->to_parent;
+
+    run_count_entry(from, rename->row.attr.type, -1);
+    run_count_entry(to, rename->row.attr.type, 1);
+    if (rename->replaces) {
+        run_count_entry(to, rename->old.attr.type, -1);
+    }
+    if (back != NULL) {
+        run_count_entry(from, *back, 1);
+    }
+    run_touch_parent(run, from);
+    if (!same) {
+        run_touch_parent(run, to);
     }
 }
 
@@ -211,7 +225,7 @@ static void apply_rename(struct run *run, struct rename *rename)
     leave_old_name(run, rename);
     take_new_name(run, rename);
     run_report(run, CHANGE_RENAMED, rename->from, rename->to, &rename->row.attr);
-    touch_parents(run, rename);
+    touch_parents(run, rename, NULL);
     run_answer(run, &rename->row);
 }
 
@@ -255,7 +269,7 @@ static int exchange(struct run *run, struct rename *rename)
         take_new_name(run, rename);
         take_new_name(run, &back);
         run_report(run, CHANGE_EXCHANGED, rename->from, rename->to, &rename->row.attr);
-        touch_parents(run, rename);
+        touch_parents(run, rename, &back.row.attr.type);
         run_answer(run, &rename->row);
     }
     arena_release(&back.arena);

@@ -330,6 +330,13 @@ void run_touch_parent(struct run *run, struct parent *parent)
     run_change(run, parent->path, &parent->row);
 }
 
+void run_count_entry(struct parent *parent, enum file_type type, int change)
+{
+    if (type == FILE_DIRECTORY) {
+        parent->row.attr.nlink += (uint32_t)change;
+    }
+}
+
 void run_add(struct run *run, const char *path, struct parent *parent, struct attr_row *row)
 {
     struct attr *attr = &row->attr;
@@ -344,6 +351,7 @@ void run_add(struct run *run, const char *path, struct parent *parent, struct at
     run->files_added++;
     run_put_row(run, path, row);
     run_report(run, CHANGE_CREATED, path, NULL, attr);
+    run_count_entry(parent, attr->type, 1);
     run_touch_parent(run, parent);
 }
 

@@ -105,6 +105,9 @@ void run_change(struct run *run, const char *path, struct attr_row *row);
 void run_erase(struct run *run, const char *path, struct attr_row *row);
 /* An entry of the directory came or went. */
 void run_touch_parent(struct run *run, struct parent *parent);
+/* The entry has this type: the directory counts its directories. To be written by
+ * run_touch_parent(). */
+void run_count_entry(struct parent *parent, enum file_type type, int change);
 
 /* The least: no revision, no change reported. */
 void run_put_row(struct run *run, const char *path, const struct attr_row *row);

@@ -351,6 +351,35 @@ Test(mount_names, attributes_are_what_was_set)
     cr_assert_eq(st.st_mtim.tv_nsec, 8);
 }
 
+static nlink_t links_of(const char *name)
+{
+    struct stat st;
+
+    cr_assert_eq(stat(mounted_path(&m, name), &st), 0);
+    return st.st_nlink;
+}
+
+Test(mount_names, a_directory_has_a_link_for_each_directory_in_it)
+{
+    cr_assert_eq(links_of(""), 2);
+    remote_mkdir(&m, "a");
+    remote_mkdir(&m, "b");
+    remote_put(&m, "f", "x", 1);
+    cr_assert_eq(links_of(""), 4);
+    cr_assert_eq(mkdir(mounted_path(&m, "a/c"), 0755), 0);
+    cr_assert_eq(links_of("a"), 3);
+    cr_assert_eq(rename(mounted_path(&m, "a/c"), mounted_path(&m, "b/c")), 0);
+    cr_assert_eq(links_of("a"), 2);
+    cr_assert_eq(links_of("b"), 3);
+    cr_assert_eq(renameat2(AT_FDCWD, mounted_path(&m, "b/c"), AT_FDCWD, mounted_path(&m, "f"),
+                           RENAME_EXCHANGE),
+                 0);
+    cr_assert_eq(links_of("b"), 2);
+    cr_assert_eq(links_of(""), 5);
+    cr_assert_eq(rmdir(mounted_path(&m, "f")), 0);
+    cr_assert_eq(links_of(""), 4);
+}
+
 Test(mount_names, permissions_are_checked)
 {
     cr_assert_eq(mounted_write(&m, "f", O_CREAT, "secret"), 0);

@@ -92,13 +92,35 @@ static int local_found(int code)
     return code == KE_NOT_FOUND || code == KE_NOT_DIR ? KE_STALE : code;
 }
 
+static int exchange(struct volume *v, const char *from, const char *to)
+{
+    struct command *cmd = volume_command();
+
+    command_exchange(cmd, from, to);
+    return volume_run(v, cmd);
+}
+
+static int link_names(struct volume *v, const char *from, const char *to)
+{
+    struct command *cmd;
+    struct attr attr;
+    int code = volume_stat(v, from, &attr);
+
+    if (code != 0) {
+        return code;
+    }
+    cmd = volume_command();
+    command_link(cmd, from, attr.id, to);
+    return volume_run(v, cmd);
+}
+
 static void one_operation(struct volume *v, int dir, uint64_t *seed, int step)
 {
     char path[64];
     char other[64];
     char text[32];
     off_t offset = scratch_random(seed, 3 * TREE_CHUNK_SIZE);
-    uint32_t kind = scratch_random(seed, 9);
+    uint32_t kind = scratch_random(seed, 11);
     int ours;
     int theirs;
 
@@ -135,6 +157,15 @@ static void one_operation(struct volume *v, int dir, uint64_t *seed, int step)
         ours = volume_truncate(v, path, (uint64_t)offset);
         theirs = local_found(local_truncate(dir, path, offset));
         break;
+    case 7:
+        ours = exchange(v, path, other);
+        theirs = result(renameat2(dir, path, dir, other, RENAME_EXCHANGE));
+        break;
+    case 8:
+        /* Which of several reasons comes first is the kernel's to say. */
+        ours = link_names(v, path, other) == 0 ? 0 : KE_INVALID;
+        theirs = linkat(dir, path, dir, other, 0) == 0 ? 0 : KE_INVALID;
+        break;
     default:
         ours = volume_rename(v, path, other);
         theirs = result(renameat(dir, path, dir, other));
@@ -160,21 +191,31 @@ static void compare_file(struct volume *v, const char *local, const char *path)
     (void)fclose(file);
 }
 
-/* Directory `path` of both sides; returns the number of its descendants. */
-static size_t compare_directory(struct volume *v, const char *root, const char *path)
+/* Counted here: not every local filesystem does. */
+static void check_links(struct tree_view *view, const char *path, uint32_t directories)
+{
+    struct attr attr;
+
+    cr_assert_eq(tree_stat(view, path, &attr), 0);
+    cr_assert_eq(attr.nlink, 1 + directories, "%s: %u links", path, attr.nlink);
+}
+
+/* Directory `path` of both sides; returns the number of files below it, of which each
+ * name of a file with several is a part. */
+static double compare_directory(struct volume *v, const char *root, const char *path)
 {
     char local[SCRATCH_PATH_MAX + 128];
     struct dirent **entries;
     struct tree_view *view = tree_view_new(v->tree);
     struct tree_list *list;
-    size_t total = 0;
+    uint32_t directories = 0;
+    double total = 0;
     int count;
 
     (void)snprintf(local, sizeof local, "%s/%s", root, path);
     count = scandir(local, &entries, NULL, alphasort);
     cr_assert_geq(count, 2);
     cr_assert_eq(tree_list_open(view, path, &list), 0);
-    tree_view_unref(view);
     for (int i = 2; i < count; i++) { /* past "." and ".." */
         char child[64];
         struct attr attr;
@@ -188,16 +229,22 @@ static size_t compare_directory(struct volume *v, const char *root, const char *
         cr_assert_eq(lstat(local, &stat), 0);
         cr_assert_eq(attr.type == FILE_DIRECTORY, S_ISDIR(stat.st_mode) != 0);
         cr_assert_eq(attr.type == FILE_SYMLINK, S_ISLNK(stat.st_mode) != 0);
-        total++;
+        if (attr.type != FILE_DIRECTORY) {
+            cr_assert_eq(attr.nlink, stat.st_nlink);
+            total += 1.0 / attr.nlink;
+        }
         if (attr.type == FILE_REGULAR) {
             cr_assert_eq(attr.size, (uint64_t)stat.st_size);
             compare_file(v, local, child);
         } else if (attr.type == FILE_DIRECTORY) {
-            total += compare_directory(v, root, child);
+            directories++;
+            total += 1 + compare_directory(v, root, child);
         }
     }
     cr_assert_eq(tree_list_next(list, &(const char *){NULL}, &(struct attr){0}), 0);
     tree_list_close(list);
+    check_links(view, path, directories);
+    tree_view_unref(view);
     for (int i = 0; i < count; i++) {
         free(entries[i]);
     }
@@ -222,10 +269,10 @@ Test(posix, random_operations_end_as_on_the_local_filesystem, .timeout = 120)
     for (int i = 0; i < OPERATIONS; i++) {
         one_operation(&v, dir, &seed, i);
         if (i % 100 == 99) {
-            size_t files = compare_directory(&v, local, "");
+            double files = compare_directory(&v, local, "");
 
             cr_assert_eq(tree_usage(v.tree, &usage), 0);
-            cr_assert_eq(usage.files, files);
+            cr_assert_eq(usage.files, (uint64_t)(files + 0.5));
             executor_clear_changes(v.executor);
         }
     }
