@@ -278,6 +278,8 @@ void layer_amend_attr(const struct layer *layer, struct attr *attr)
         attr->mtime_ns = layer->set_mtime_ns;
     if (layer->times_mask & COMMAND_SET_ATIME)
         attr->atime_ns = layer->set_atime_ns;
+    if (layer->clear_suid)
+        attr->mode = attr_without_suid(attr->mode);
 }
 
 /* --- packing --- */

@@ -86,7 +86,7 @@ uint64_t layer_size(const struct layer *layer, uint64_t below);
 void layer_read(const struct layer *layer, uint64_t below, uint64_t offset, void *buffer,
                 size_t size);
 
-/* Size and times with the layer over what has `attr`. */
+/* Size, times and set-user-id bits with the layer over what has `attr`. */
 void layer_amend_attr(const struct layer *layer, struct attr *attr);
 
 /* Adds the layer's requests to `cmd`; every byte is copied. `if_version`: refused

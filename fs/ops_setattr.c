@@ -23,9 +23,6 @@ struct setattr_request {
     struct request request;
     struct inode *inode; /* pinned */
     struct command_set_attr set;
-    bool kills_suid;  /* the set-user-id bits go, as the kernel asks */
-    bool checks_mode; /* they were there: on the condition of this version */
-    uint64_t version;
     char path[PATH_BYTES_MAX + 1]; /* of the last try */
 };
 
@@ -74,13 +71,10 @@ static void fill_set(const struct stat *attr, int to_set, struct command_set_att
         set->mask |= COMMAND_SET_SIZE;
         set->size = (uint64_t)attr->st_size;
     }
+    /* Of a chown or truncate; a new mode has been cleared of them by the kernel. */
+    if (to_set & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID))
+        set->mask |= COMMAND_CLEAR_SUID;
     fill_times(attr, to_set, set);
-}
-
-/* As write(2) by somebody else does: see inode(7). */
-static uint32_t without_suid(uint32_t mode)
-{
-    return mode & ~((mode & S_IXGRP) ? (uint32_t)(S_ISUID | S_ISGID) : (uint32_t)S_ISUID);
 }
 
 static void setattr_settle(struct request *request, const struct op_result *result);
@@ -119,49 +113,8 @@ static void setattr_send(struct setattr_request *setattr)
     struct command *cmd = command_new();
     setattr->set.path = setattr->path;
     setattr->set.id = setattr->inode->id;
-    if (setattr->checks_mode) {
-        /* Writes nothing: a condition on the file, whatever its names are. */
-        const struct command_write unless_changed = {
-            .path = setattr->path,
-            .id = setattr->inode->id,
-            .if_version = setattr->version,
-        };
-        command_write(cmd, &unless_changed);
-    }
     command_set_attr(cmd, &setattr->set);
     request_propose(&setattr->request, &cmd, setattr_applied);
-}
-
-/* Behind a read point: what the set-user-id bits are now. */
-static void setattr_check_mode(struct request *request, const struct op_result *result)
-{
-    struct setattr_request *setattr = (struct setattr_request *)request;
-    struct resolved resolved;
-    int code = result->code;
-
-    if (code == 0)
-        code = resolve_inode(request->fs, setattr->inode, clock_ns(), &resolved);
-    if (code == KE_STALE && request_may_retry(request)) {
-        request_barrier(request, setattr_check_mode);
-        return;
-    }
-    if (code == KE_NOT_FOUND) {
-        setattr_removed(setattr);
-        return;
-    }
-    if (code != 0) {
-        request_fail(request, code);
-        return;
-    }
-    const struct attr *attr = &resolved.look.attr;
-    setattr->checks_mode = attr->type == FILE_REGULAR && without_suid(attr->mode) != attr->mode;
-    if (setattr->checks_mode) {
-        setattr->version = attr->version;
-        setattr->set.mask |= COMMAND_SET_MODE;
-        setattr->set.mode = without_suid(attr->mode);
-    }
-    look_release(&resolved.look);
-    setattr_send(setattr);
 }
 
 /* Waits for the publish under way, then begins. */
@@ -176,8 +129,6 @@ static void setattr_settle(struct request *request, const struct op_result *resu
         request_fail(request, KE_TIMEOUT);
     else if (file_settled(setattr->inode, &round) == FILE_WAIT)
         request_wait_file(request, setattr->inode, round, setattr_settle);
-    else if (setattr->kills_suid && !(setattr->set.mask & COMMAND_SET_MODE))
-        request_barrier(request, setattr_check_mode);
     else
         setattr_send(setattr);
 }
@@ -231,12 +182,8 @@ static void setattr_look(struct request *request, const struct op_result *result
 static void setattr_applied(struct request *request, const struct op_result *result)
 {
     struct setattr_request *setattr = (struct setattr_request *)request;
-    bool is_stale = result->code == KE_STALE && request_may_retry(request);
 
-    if (is_stale && setattr->checks_mode) {
-        setattr->set.mask &= ~(unsigned)COMMAND_SET_MODE;
-        request_barrier(request, setattr_check_mode);
-    } else if (is_stale) {
+    if (result->code == KE_STALE && request_may_retry(request)) {
         setattr_send(setattr);
     } else if (result->code != 0) {
         request_fail(request, result->code);
@@ -287,7 +234,6 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
     struct setattr_request *setattr = mem_zalloc(sizeof(*setattr));
     request_init(&setattr->request, fs, req, setattr_free);
     setattr->inode = inode;
-    setattr->kills_suid = (to_set & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID)) != 0;
     fill_set(attr, to_set, &setattr->set);
     setattr_settle(&setattr->request, &begin);
 }

@@ -99,6 +99,7 @@ enum command_set_attr_mask {
     COMMAND_SET_SIZE = 8,
     COMMAND_SET_ATIME = 16,
     COMMAND_SET_MTIME = 32,
+    COMMAND_CLEAR_SUID = 64, /* as far as a write by another than the owner does */
 };
 
 /* KE_STALE as for a write. Only the fields named in `mask` are read. The size is

@@ -84,12 +84,6 @@ static int check_regular(const struct attr *attr)
     return attr->type == FILE_REGULAR ? 0 : KE_NOT_REGULAR;
 }
 
-/* As write(2) by someone who is not the owner does. */
-static uint32_t without_suid(uint32_t mode)
-{
-    return mode & ~((mode & 010) != 0 ? 06000u : 04000u);
-}
-
 static bool writes_nothing(const Keelfspb__WriteRequest *write)
 {
     if (write->truncate || write->append.len > 0) {
@@ -141,7 +135,7 @@ int run_write(struct run *run, const Keelfspb__WriteRequest *write)
 
 #define SET_ALL                                                                                    \
     (COMMAND_SET_MODE | COMMAND_SET_UID | COMMAND_SET_GID | COMMAND_SET_SIZE | COMMAND_SET_ATIME | \
-     COMMAND_SET_MTIME)
+     COMMAND_SET_MTIME | COMMAND_CLEAR_SUID)
 
 static int check_set_attr(const Keelfspb__SetAttrRequest *set, const struct attr *attr)
 {
@@ -163,6 +157,9 @@ static void set_fields(struct run *run, const Keelfspb__SetAttrRequest *set, str
         run_truncate_content(run, attr, set->size);
         attr->size = set->size;
         attr->mtime_ns = run->time_ns;
+    }
+    if ((set->mask & COMMAND_CLEAR_SUID) != 0) {
+        attr->mode = attr_without_suid(attr->mode);
     }
     if ((set->mask & COMMAND_SET_MODE) != 0) {
         attr->mode = set->mode & 07777;

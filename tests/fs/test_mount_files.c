@@ -624,8 +624,11 @@ Test(mount_files, a_write_by_somebody_else_clears_the_set_user_id_bits)
     cr_assert_eq(stat(mounted_path(&m, "f"), &st), 0);
     cr_assert_eq(st.st_mode & 07777, 06777);
     pid_t child = fork();
-    if (child == 0)
-        _exit(setuid(1000) == 0 && mounted_write(&m, "f", 0, "y") == 0 ? 0 : 1);
+    if (child == 0) {
+        int fd = setuid(1000) == 0 ? open(mounted_path(&m, "f"), O_WRONLY) : -1;
+        bool ok = write(fd, "y", 1) == 1 && fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0777;
+        _exit(ok && close(fd) == 0 ? 0 : 1);
+    }
     int status;
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert_eq(status, 0);

@@ -144,6 +144,14 @@ Test(mount_nodes, a_socket_is_bound_and_reached_by_its_name)
     close(listener);
 }
 
+Test(mount_nodes, a_new_group_clears_the_set_user_id_bits)
+{
+    cr_assert_eq(mkfifo(mounted_path(&m, "fifo"), 0600), 0);
+    cr_assert_eq(chmod(mounted_path(&m, "fifo"), 06755), 0);
+    cr_assert_eq(chown(mounted_path(&m, "fifo"), (uid_t)-1, 34), 0);
+    cr_expect_eq(stat_of("fifo").st_mode & 07777, 0755);
+}
+
 Test(mount_nodes, attributes_of_nodes_change_and_their_size_does_not)
 {
     cr_assert_eq(mkfifo(mounted_path(&m, "fifo"), 0600), 0);

@@ -429,6 +429,37 @@ Test(executor_file, a_write_clears_suid_and_sgid_when_asked)
     volume_close(&v);
 }
 
+static uint32_t mode_after_set(struct volume *v, uint32_t mode, unsigned mask)
+{
+    struct command *cmd = volume_command();
+
+    command_set_attr(
+        cmd, &(struct command_set_attr){
+                 .path = "f", .id = volume_id(v, "f"), .mask = COMMAND_SET_MODE, .mode = mode});
+    cr_assert_eq(volume_run(v, cmd), 0);
+    cmd = volume_command();
+    command_set_attr(
+        cmd, &(struct command_set_attr){
+                 .path = "f", .id = volume_id(v, "f"), .mask = mask, .mode = 04711, .uid = 7});
+    cr_assert_eq(volume_run(v, cmd), 0);
+    return v->result.attr.mode;
+}
+
+Test(executor_file, a_new_owner_clears_suid_and_sgid_when_asked)
+{
+    struct volume v;
+
+    volume_open(&v);
+    cr_assert_eq(volume_create(&v, "f", true), 0);
+    cr_assert_eq(mode_after_set(&v, 06755, COMMAND_SET_UID | COMMAND_CLEAR_SUID), 0755);
+    cr_assert_eq(v.result.attr.uid, 7);
+    cr_assert_eq(mode_after_set(&v, 06745, COMMAND_SET_UID | COMMAND_CLEAR_SUID), 02745);
+    cr_assert_eq(mode_after_set(&v, 06755, COMMAND_SET_UID), 06755);
+    /* A mode that is set is set. */
+    cr_assert_eq(mode_after_set(&v, 0, COMMAND_SET_MODE | COMMAND_CLEAR_SUID), 04711);
+    volume_close(&v);
+}
+
 static int write_at(struct volume *v, uint64_t offset, size_t size, bool truncate,
                     uint64_t truncate_size, size_t append)
 {
@@ -661,7 +692,7 @@ Test(executor_file, attributes_that_make_no_sense_are_refused)
     cr_assert_eq(set_attr(&v, &set), KE_STALE);
     set.path = "f";
     set.id = volume_id(&v, "f");
-    set.mask = 64;
+    set.mask = 128;
     cr_assert_eq(set_attr(&v, &set), KE_INVALID);
     after = volume_dump(&v);
     cr_assert_str_eq(after, before);
