@@ -121,11 +121,12 @@ int run_write(struct run *run, const Keelfspb__WriteRequest *write)
     }
     if (!writes_nothing(write)) {
         run_write_content(run, &row.attr, write);
+        run_drop_capability(run, &row.attr);
         row.attr.size = size;
         row.attr.mtime_ns = run->time_ns;
         row.attr.ctime_ns = run->time_ns;
         if (write->clear_suid) {
-            row.attr.mode = without_suid(row.attr.mode);
+            row.attr.mode = attr_without_suid(row.attr.mode);
         }
         run_change(run, path, &row);
     }
@@ -195,6 +196,9 @@ int run_set_attr(struct run *run, const Keelfspb__SetAttrRequest *set)
         return code;
     }
     if (set->mask != 0) {
+        if ((set->mask & (COMMAND_SET_UID | COMMAND_SET_GID | COMMAND_SET_SIZE)) != 0) {
+            run_drop_capability(run, &row.attr);
+        }
         set_fields(run, set, &row.attr);
         run_change(run, path, &row);
     }

@@ -162,6 +162,9 @@ int run_rename(struct run *run, const Keelfspb__RenameRequest *request);
 int run_link(struct run *run, const Keelfspb__LinkRequest *link);
 /* executor_xattr.c */
 int run_set_xattr(struct run *run, const Keelfspb__SetXattrRequest *set);
+/* What the file may do as a program does not outlive a change of its content or owner:
+ * capabilities(7). The row of `attr` is for the caller to write. */
+void run_drop_capability(struct run *run, struct attr *attr);
 /* executor_rows.c */
 void run_set_quota(struct run *run, const Keelfspb__SetQuotaRequest *set);
 

@@ -5,6 +5,9 @@
 #include "raftstore/keys.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#define CAPABILITY_NAME "security.capability"
 
 /* Bytes of name and value; 0 when there is none of that name. */
 static size_t old_bytes(struct run *run, struct bytes key, size_t name_size)
@@ -17,6 +20,23 @@ static size_t old_bytes(struct run *run, struct bytes key, size_t name_size)
     }
     free(value);
     return name_size + size;
+}
+
+void run_drop_capability(struct run *run, struct attr *attr)
+{
+    uint8_t buffer[XATTR_KEY_MAX];
+    struct bytes key;
+    size_t old;
+
+    if (attr->xattr_bytes == 0) {
+        return;
+    }
+    key = key_xattr(attr->id, CAPABILITY_NAME, strlen(CAPABILITY_NAME), buffer);
+    old = old_bytes(run, key, strlen(CAPABILITY_NAME));
+    if (old > 0) {
+        run_delete(run, CF_ATTR, key);
+        attr->xattr_bytes -= (uint32_t)old;
+    }
 }
 
 static int check_set(const Keelfspb__SetXattrRequest *set)

@@ -137,6 +137,56 @@ Test(executor_xattr, past_their_limits_they_are_refused)
     free(large);
 }
 
+static bool has_capability_after(struct command *cmd)
+{
+    char value[10];
+    struct attr attr;
+    int code;
+
+    cr_assert_eq(set("f", "security.capability", "caps", COMMAND_XATTR_ANY), 0);
+    cr_assert_eq(volume_run(&v, cmd), 0);
+    cr_assert_eq(get("f", "user.kept", value), 0);
+    cr_assert_eq(volume_stat(&v, "f", &attr), 0);
+    code = get("f", "security.capability", value);
+    cr_assert_eq(attr.xattr_bytes, strlen("user.kept") + 1 + (code == 0 ? 23 : 0));
+    return code == 0;
+}
+
+static struct command *set_attr_command(unsigned mask)
+{
+    struct command *cmd = volume_command();
+
+    command_set_attr(cmd, &(struct command_set_attr){
+                              .path = "f", .id = volume_id(&v, "f"), .mask = mask, .mode = 0700});
+    return cmd;
+}
+
+static struct command *write_command(size_t size)
+{
+    struct command *cmd = volume_command();
+
+    command_write(cmd,
+                  &(struct command_write){
+                      .path = "f", .id = volume_id(&v, "f"), .append = "x", .append_size = size});
+    return cmd;
+}
+
+Test(executor_xattr, a_change_of_content_or_owner_takes_capabilities_away)
+{
+    struct command *put = volume_command();
+
+    cr_assert_eq(set("f", "user.kept", "v", COMMAND_XATTR_ANY), 0);
+    cr_assert(has_capability_after(set_attr_command(COMMAND_SET_MODE)));
+    cr_assert(has_capability_after(set_attr_command(COMMAND_SET_MTIME)));
+    cr_assert(has_capability_after(write_command(0)));
+    cr_assert_not(has_capability_after(write_command(1)));
+    cr_assert_not(has_capability_after(set_attr_command(COMMAND_SET_UID)));
+    cr_assert_not(has_capability_after(set_attr_command(COMMAND_SET_GID)));
+    cr_assert_not(has_capability_after(set_attr_command(COMMAND_SET_SIZE)));
+    command_put(put, "default", "f", 1, "new", 3);
+    cr_assert_not(has_capability_after(put));
+}
+
 Test(executor_xattr, a_directory_and_the_root_have_them_too)
 {
     cr_assert_eq(volume_mkdir(&v, "d"), 0);
