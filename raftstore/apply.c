@@ -406,7 +406,10 @@ static void apply_answer_installed(struct apply *apply)
 
 static void apply_tell_everything_changed(const struct apply *apply)
 {
-    const struct change everything = {.kind = CHANGE_EVERYTHING};
+    const struct change everything = {
+        .kind = CHANGE_EVERYTHING,
+        .version = apply->state.revision,
+    };
     if (apply->config.observer != NULL)
         apply->config.observer(apply->config.observer_ctx, &everything, 1);
 }

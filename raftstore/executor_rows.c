@@ -424,7 +424,13 @@ void run_erase(struct run *run, const char *path, struct attr_row *row)
         row->attr.version = run_next_revision(run);
         run_put_row(run, path, row);
     }
-    run_report(run, CHANGE_REMOVED, path, NULL, &row->attr);
+    /* What is gone takes no number. In the order of changes it stands with that of its
+     * directory, which comes next. */
+    struct attr told = row->attr;
+    if (told.nlink == 0) {
+        told.version = run->revision + 1;
+    }
+    run_report(run, CHANGE_REMOVED, path, NULL, &told);
 }
 
 /* --- usage --- */

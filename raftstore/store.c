@@ -205,6 +205,7 @@ static void store_initial_status(const struct store *store, struct store_status 
         .cluster_id = store->ident.cluster_id,
         .store_id = store->ident.store_id,
         .role = "follower",
+        .revision = peer_storage_apply_state(store->storage)->revision,
     };
     snprintf(status->name, sizeof(status->name), "%s", store->ident.name);
 }

@@ -76,14 +76,14 @@ struct change {
         CHANGE_RENAMED,   /* `path` became `to`; of a directory, all below it too */
         CHANGE_EXCHANGED, /* `path` became `to` and `to` became `path`; id is of the first */
         /* Anything may have changed: a snapshot replaced the data. Comes alone,
-         * with no path, id or version. */
+         * with no path or id. */
         CHANGE_EVERYTHING,
     } kind;
     const char *path;
     const char *to;
-    uint64_t id; /* of the object */
-    uint64_t version;
-    uint32_t nlink; /* names that are left */
+    uint64_t id;      /* of the object */
+    uint64_t version; /* of the object, or of the volume; never less than of the last change */
+    uint32_t nlink;   /* names that are left */
 };
 
 /* Called on the apply thread after the changes are visible to readers and

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,8 @@ struct store {
     size_t applied;
     bool in_snapshot;
 
+    atomic_uint_fast64_t shown_revision;
+
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
     struct fake_item *first;
@@ -57,6 +60,7 @@ static void apply_packed(struct store *store, const struct command *cmd,
     executor_run(store->executor, store->batch, bytes, size, &store->revision, ret_result);
     engine_write(store->kv, store->batch, false);
     engine_batch_clear(store->batch);
+    atomic_store(&store->shown_revision, store->revision);
     const struct change *changes = executor_changes(store->executor, &count);
     if (store->in_snapshot)
         *ret_result = (struct op_result){.code = ret_result->code};
@@ -85,9 +89,8 @@ void fake_store_begin_snapshot(struct store *store)
 
 void fake_store_end_snapshot(struct store *store)
 {
-    const struct change everything = {.kind = CHANGE_EVERYTHING};
-
     pthread_mutex_lock(&store->apply_lock);
+    const struct change everything = {.kind = CHANGE_EVERYTHING, .version = store->revision};
     store->in_snapshot = false;
     store->observer(store->observer_ctx, &everything, 1);
     pthread_mutex_unlock(&store->apply_lock);
@@ -210,6 +213,7 @@ void store_status(struct store *store, struct store_status *ret_status)
         .name = "n1",
         .role = "leader",
         .term = 7,
+        .revision = atomic_load(&store->shown_revision),
         .member_count = 1,
         .members = {{.member = {.id = 1, .name = "n1", .address = "host:1"},
                      .role = MEMBER_VOTER,
