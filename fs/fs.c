@@ -78,6 +78,7 @@ static void fs_observe(void *ctx, const struct change *changes, size_t count)
             break;
         }
     }
+    watch_history_note(&fs->history, changes, count);
     renew_views(fs);
 }
 
@@ -86,7 +87,9 @@ static void fs_observe(void *ctx, const struct change *changes, size_t count)
 struct fs *fs_new(struct store *store, const struct fs_config *config)
 {
     struct fs *fs = mem_zalloc(sizeof(*fs));
+    struct store_status status;
 
+    store_status(store, &status);
     fs->store = store;
     fs->tree = store_tree(store);
     fs->mountpoint = mem_strdup(config->mountpoint);
@@ -100,6 +103,8 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     recent_init(&fs->recent);
     lapsed_init(&fs->lapsed);
     invalidator_init(&fs->invalidator, &fs->inodes);
+    watch_history_init(&fs->history, status.revision);
+    watch_nodes_init(&fs->watch_nodes);
     fs->renewed_ns = clock_ns();
     pthread_mutex_init(&fs->objects_lock, NULL);
     fs->objects.prev = fs->objects.next = &fs->objects;
@@ -117,6 +122,8 @@ void fs_free(struct fs *fs)
     if (fs == NULL)
         return;
     invalidator_release(&fs->invalidator);
+    watch_history_release(&fs->history);
+    watch_nodes_release(&fs->watch_nodes);
     recent_release(&fs->recent);
     lapsed_release(&fs->lapsed);
     inode_table_release(&fs->inodes);

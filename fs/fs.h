@@ -9,8 +9,10 @@
  *     a directory's lock (dir.h)
  *     a file's lock (file.h), one at a time
  *     a view's lock (view.h)
- *     the locks of the inode table, the budget, `recent`, `lapsed`, the invalidator;
- *     `locks_lock`, `work_lock`: one of them at a time, nothing under it
+ *     the lock of a handle of the control directory
+ *     the locks of the inode table, the budget, `recent`, `lapsed`, the invalidator,
+ *     the history and the nodes of watches; `locks_lock`, `work_lock`: one of them at
+ *     a time, nothing under it
  *
  * None is held across a call of the store that can call back (store_propose(),
  * store_barrier(), op_finish()), nor across a reply to the kernel.
@@ -25,6 +27,8 @@
 #include "fs/locks.h"
 #include "fs/mount.h"
 #include "fs/recent.h"
+#include "fs/watch_history.h"
+#include "fs/watch_nodes.h"
 #include "raftstore/deadline.h"
 #include "raftstore/store.h"
 
@@ -64,6 +68,8 @@ struct fs {
     struct recent recent;
     struct lapsed lapsed;
     struct invalidator invalidator;
+    struct watch_history history;
+    struct watch_nodes watch_nodes;
     struct init_handshake init;
     uint64_t renewed_ns; /* of the apply thread: when views were last looked over */
 

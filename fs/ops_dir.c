@@ -204,7 +204,7 @@ static void readdir_start(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
                           struct fuse_file_info *fi, bool plus)
 {
     if (control_owns(ino)) {
-        control_readdir(req, size, offset, plus);
+        control_readdir(req, ino, size, offset, plus);
         return;
     }
     struct dir *dir = dir_of(fi);
@@ -280,7 +280,7 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct fs *fs = ops_fs(req);
 
     if (control_owns(ino)) {
-        fuse_reply_open(req, fi);
+        control_opendir(req, ino, fi);
         return;
     }
     struct inode *inode = inode_pin(&fs->inodes, ino);

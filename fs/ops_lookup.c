@@ -117,16 +117,24 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     request_barrier(&lookup->request, lookup_step);
 }
 
+static void forget(struct fs *fs, fuse_ino_t ino, uint64_t count)
+{
+    if (control_owns(ino))
+        control_forget(fs, ino, count);
+    else
+        inode_forget(&fs->inodes, ino, count);
+}
+
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-    inode_forget(&ops_fs(req)->inodes, ino, count);
+    forget(ops_fs(req), ino, count);
     fuse_reply_none(req);
 }
 
 void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
     for (size_t i = 0; i < count; i++)
-        inode_forget(&ops_fs(req)->inodes, forgets[i].ino, forgets[i].nlookup);
+        forget(ops_fs(req), forgets[i].ino, forgets[i].nlookup);
     fuse_reply_none(req);
 }
 

@@ -6,10 +6,26 @@
 
 #define WAITERS_CAPACITY_MIN 4
 
+/* Who was interrupted waits no longer. */
+static void drop_ended(struct waiters *waiters)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < waiters->count; i++) {
+        if (op_is_claimed(waiters->ops[i]))
+            op_unref(waiters->ops[i]);
+        else
+            waiters->ops[kept++] = waiters->ops[i];
+    }
+    waiters->count = kept;
+}
+
 bool waiters_add(struct waiters *waiters, uint64_t round, struct op *op)
 {
     if (round != waiters->round)
         return false;
+    if (waiters->count == waiters->capacity)
+        drop_ended(waiters);
     if (waiters->count == waiters->capacity) {
         waiters->capacity = waiters->capacity == 0 ? WAITERS_CAPACITY_MIN : waiters->capacity * 2;
         waiters->ops = mem_realloc(waiters->ops, waiters->capacity * sizeof(struct op *));
@@ -25,14 +41,31 @@ void waiters_end_round(struct waiters *waiters, struct waiters *ret_ended)
     *waiters = (struct waiters){.round = ret_ended->round + 1};
 }
 
+static void end_all(struct waiters *ended, const struct op_result *result)
+{
+    for (size_t i = 0; i < ended->count; i++)
+        op_finish(ended->ops[i], result);
+    waiters_drop(ended);
+}
+
 void waiters_finish(struct waiters *ended)
 {
     const struct op_result result = {0};
 
-    for (size_t i = 0; i < ended->count; i++) {
-        op_finish(ended->ops[i], &result);
-        op_unref(ended->ops[i]);
-    }
-    free(ended->ops);
-    *ended = (struct waiters){0};
+    end_all(ended, &result);
+}
+
+void waiters_fail(struct waiters *ended, int code)
+{
+    const struct op_result result = {.code = code};
+
+    end_all(ended, &result);
+}
+
+void waiters_drop(struct waiters *waiters)
+{
+    for (size_t i = 0; i < waiters->count; i++)
+        op_unref(waiters->ops[i]);
+    free(waiters->ops);
+    *waiters = (struct waiters){.round = waiters->round};
 }

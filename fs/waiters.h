@@ -33,5 +33,9 @@ void waiters_end_round(struct waiters *waiters, struct waiters *ret_ended);
 
 /* Without the lock: finishes the ops of an ended round with code 0. */
 void waiters_finish(struct waiters *ended);
+/* The same with a failure. */
+void waiters_fail(struct waiters *ended, int code);
+/* Lets go of ops without finishing them: somebody else does, or nobody waits. */
+void waiters_drop(struct waiters *waiters);
 
 #endif
