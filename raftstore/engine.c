@@ -17,15 +17,6 @@ struct engine_snapshot {
     rocksdb_readoptions_t *read_options;
 };
 
-/* A cleared batch keeps the memory of up to so many bytes for its next use. */
-#define BATCH_KEPT_BYTES_MAX (1u << 20)
-
-/* Exactly one of the two is set. */
-struct engine_batch {
-    rocksdb_writebatch_t *plain;
-    rocksdb_writebatch_wi_t *indexed;
-};
-
 struct engine_iterator {
     const struct engine *engine;
     rocksdb_iterator_t *rocks;
@@ -317,8 +308,7 @@ rocksdb_column_family_handle_t *engine_handle(const struct engine *engine, enum 
 
 /* --- reads --- */
 
-/* The code for a failed read that may be tried again. */
-static int take_read_error(const struct engine *engine, char **error)
+int engine_take_read_error(const struct engine *engine, char **error)
 {
     struct err e;
     int code = engine_take_error(error, &e);
@@ -331,9 +321,15 @@ static int take_read_error(const struct engine *engine, char **error)
     return code;
 }
 
-static const char *chars(struct bytes bytes)
+int engine_compare(struct bytes a, struct bytes b)
 {
-    return (const char *)bytes.data;
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = common > 0 ? memcmp(a.data, b.data, common) : 0;
+
+    if (order != 0) {
+        return order;
+    }
+    return a.size < b.size ? -1 : a.size > b.size;
 }
 
 int engine_get(struct engine *engine, const struct engine_snapshot *snapshot, enum engine_cf cf,
@@ -343,12 +339,12 @@ int engine_get(struct engine *engine, const struct engine_snapshot *snapshot, en
         snapshot != NULL ? snapshot->read_options : engine->read_options;
     char *error = NULL;
     rocksdb_pinnableslice_t *pinned = rocksdb_get_pinned_cf(
-        engine->db, options, engine_handle(engine, cf), chars(key), key.size, &error);
+        engine->db, options, engine_handle(engine, cf), engine_chars(key), key.size, &error);
     const char *value;
     size_t size;
 
     if (error != NULL) {
-        return take_read_error(engine, &error);
+        return engine_take_read_error(engine, &error);
     }
     if (pinned == NULL) {
         return KE_NOT_FOUND;
@@ -380,163 +376,13 @@ void engine_snapshot_free(struct engine *engine, const struct engine_snapshot *s
     free((void *)snapshot);
 }
 
-/* --- batches --- */
-
-static void make_empty(struct engine_batch *batch, bool indexed)
-{
-    if (indexed) {
-        /* The second argument: one index entry a key, the latest, which is what
-         * iterating over batch and engine together needs. */
-        batch->indexed = rocksdb_writebatch_wi_create(0, 1);
-    } else {
-        batch->plain = rocksdb_writebatch_create();
-    }
-}
-
-static void destroy(struct engine_batch *batch)
-{
-    if (batch->indexed != NULL) {
-        rocksdb_writebatch_wi_destroy(batch->indexed);
-    } else {
-        rocksdb_writebatch_destroy(batch->plain);
-    }
-}
-
-struct engine_batch *engine_batch_new(bool indexed)
-{
-    struct engine_batch *batch = mem_zalloc(sizeof *batch);
-
-    make_empty(batch, indexed);
-    return batch;
-}
-
-void engine_batch_free(struct engine_batch *batch)
-{
-    if (batch != NULL) {
-        destroy(batch);
-        free(batch);
-    }
-}
-
-void engine_batch_clear(struct engine_batch *batch)
-{
-    bool indexed = batch->indexed != NULL;
-
-    if (engine_batch_bytes(batch) > BATCH_KEPT_BYTES_MAX) {
-        /* RocksDB would keep the memory of the largest batch ever. */
-        destroy(batch);
-        make_empty(batch, indexed);
-    } else if (indexed) {
-        rocksdb_writebatch_wi_clear(batch->indexed);
-    } else {
-        rocksdb_writebatch_clear(batch->plain);
-    }
-}
-
-size_t engine_batch_bytes(const struct engine_batch *batch)
-{
-    size_t size;
-
-    if (batch->indexed != NULL) {
-        (void)rocksdb_writebatch_wi_data(batch->indexed, &size);
-    } else {
-        (void)rocksdb_writebatch_data(batch->plain, &size);
-    }
-    return size;
-}
-
-void engine_batch_put(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
-                      struct bytes key, struct bytes value)
-{
-    if (batch->indexed != NULL) {
-        rocksdb_writebatch_wi_put_cf(batch->indexed, engine_handle(engine, cf), chars(key),
-                                     key.size, chars(value), value.size);
-    } else {
-        rocksdb_writebatch_put_cf(batch->plain, engine_handle(engine, cf), chars(key), key.size,
-                                  chars(value), value.size);
-    }
-}
-
-void engine_batch_delete(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
-                         struct bytes key)
-{
-    if (batch->indexed != NULL) {
-        rocksdb_writebatch_wi_delete_cf(batch->indexed, engine_handle(engine, cf), chars(key),
-                                        key.size);
-    } else {
-        rocksdb_writebatch_delete_cf(batch->plain, engine_handle(engine, cf), chars(key), key.size);
-    }
-}
-
-void engine_batch_delete_range(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
-                               struct bytes from, struct bytes to)
-{
-    assert(batch->plain != NULL);
-    rocksdb_writebatch_delete_range_cf(batch->plain, engine_handle(engine, cf), chars(from),
-                                       from.size, chars(to), to.size);
-}
-
-void engine_batch_set_save_point(struct engine_batch *batch)
-{
-    assert(batch->indexed != NULL);
-    rocksdb_writebatch_wi_set_save_point(batch->indexed);
-}
-
-void engine_batch_rollback(struct engine_batch *batch)
-{
-    char *error = NULL;
-
-    assert(batch->indexed != NULL);
-    rocksdb_writebatch_wi_rollback_to_save_point(batch->indexed, &error);
-    /* Only a rollback without a save point fails. */
-    assert(error == NULL);
-}
-
-int engine_batch_get(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
-                     struct bytes key, uint8_t **ret_value, size_t *ret_size)
-{
-    char *error = NULL;
-    char *value;
-    size_t size;
-
-    assert(batch->indexed != NULL);
-    value = rocksdb_writebatch_wi_get_from_batch_and_db_cf(
-        batch->indexed, engine->db, engine->read_options, engine_handle(engine, cf), chars(key),
-        key.size, &size, &error);
-    if (error != NULL) {
-        return take_read_error(engine, &error);
-    }
-    if (value == NULL) {
-        return KE_NOT_FOUND;
-    }
-    *ret_value = (uint8_t *)value;
-    *ret_size = size;
-    return 0;
-}
-
-static void stop_after_failed_write(const struct engine *engine, char **error)
+void engine_stop_after_failed_write(const struct engine *engine, char **error)
 {
     struct err e;
 
     (void)engine_take_error(error, &e);
     log_fatal("cannot write to %s: %s; stopping, since what is on the disk is unknown now",
               engine->dir, e.text);
-}
-
-void engine_write(struct engine *engine, struct engine_batch *batch, bool sync)
-{
-    const rocksdb_writeoptions_t *options =
-        sync ? engine->write_sync_options : engine->write_options;
-    char *error = NULL;
-
-    if (batch->indexed != NULL) {
-        rocksdb_write_writebatch_wi(engine->db, options, batch->indexed, &error);
-    } else {
-        rocksdb_write(engine->db, options, batch->plain, &error);
-    }
-    if (error != NULL) {
-        stop_after_failed_write(engine, &error);
-    }
 }
 
 /* --- iterators --- */
@@ -548,7 +394,6 @@ struct engine_iterator *engine_iterator_new(struct engine *engine,
 {
     struct engine_iterator *it = mem_alloc(sizeof *it);
 
-    assert(batch == NULL || batch->indexed != NULL);
     it->engine = engine;
     it->to = to;
     it->read_options = rocksdb_readoptions_create();
@@ -556,31 +401,19 @@ struct engine_iterator *engine_iterator_new(struct engine *engine,
         rocksdb_readoptions_set_snapshot(it->read_options, snapshot->snapshot);
     }
     if (to.size > 0) {
-        rocksdb_readoptions_set_iterate_upper_bound(it->read_options, chars(to), to.size);
+        rocksdb_readoptions_set_iterate_upper_bound(it->read_options, engine_chars(to), to.size);
     }
     it->rocks = rocksdb_create_iterator_cf(engine->db, it->read_options, engine_handle(engine, cf));
     if (batch != NULL) {
-        /* Takes the iterator it is given. */
-        it->rocks = rocksdb_writebatch_wi_create_iterator_with_base_cf(batch->indexed, it->rocks,
-                                                                       engine_handle(engine, cf));
+        assert(!engine_batch_has_range(batch, cf));
+        it->rocks = engine_batch_lay_over(batch, engine, cf, it->rocks);
     }
     return it;
 }
 
 void engine_iterator_seek(struct engine_iterator *it, struct bytes key)
 {
-    rocksdb_iter_seek(it->rocks, chars(key), key.size);
-}
-
-static int compare(struct bytes a, struct bytes b)
-{
-    size_t common = a.size < b.size ? a.size : b.size;
-    int order = common > 0 ? memcmp(a.data, b.data, common) : 0;
-
-    if (order != 0) {
-        return order;
-    }
-    return a.size < b.size ? -1 : a.size > b.size;
+    rocksdb_iter_seek(it->rocks, engine_chars(key), key.size);
 }
 
 bool engine_iterator_valid(const struct engine_iterator *it)
@@ -589,7 +422,7 @@ bool engine_iterator_valid(const struct engine_iterator *it)
         return false;
     }
     /* RocksDB applies the bound to the engine's rows, not to the batch's. */
-    return it->to.size == 0 || compare(engine_iterator_key(it), it->to) < 0;
+    return it->to.size == 0 || engine_compare(engine_iterator_key(it), it->to) < 0;
 }
 
 void engine_iterator_next(struct engine_iterator *it)
@@ -618,7 +451,7 @@ int engine_iterator_status(const struct engine_iterator *it)
     char *error = NULL;
 
     rocksdb_iter_get_error(it->rocks, &error);
-    return error != NULL ? take_read_error(it->engine, &error) : 0;
+    return error != NULL ? engine_take_read_error(it->engine, &error) : 0;
 }
 
 void engine_iterator_free(struct engine_iterator *it)
@@ -639,7 +472,7 @@ void engine_sync(struct engine *engine)
 
     rocksdb_flush_wal(engine->db, 1, &error);
     if (error != NULL) {
-        stop_after_failed_write(engine, &error);
+        engine_stop_after_failed_write(engine, &error);
     }
 }
 
@@ -670,11 +503,11 @@ void engine_drop_files(struct engine *engine, enum engine_cf cf, struct bytes fr
     struct bytes last = make_last_key(to, room);
     char *error = NULL;
 
-    rocksdb_delete_file_in_range_cf(engine->db, engine_handle(engine, cf), chars(from), from.size,
-                                    chars(last), last.size, &error);
+    rocksdb_delete_file_in_range_cf(engine->db, engine_handle(engine, cf), engine_chars(from),
+                                    from.size, engine_chars(last), last.size, &error);
     free(room);
     if (error != NULL) {
-        stop_after_failed_write(engine, &error);
+        engine_stop_after_failed_write(engine, &error);
     }
 }
 
@@ -710,7 +543,7 @@ void engine_reclaim(struct engine *engine)
     }
     rocksdb_flushoptions_destroy(options);
     if (error != NULL) {
-        stop_after_failed_write(engine, &error);
+        engine_stop_after_failed_write(engine, &error);
     }
 }
 

@@ -54,12 +54,18 @@ void engine_snapshot_free(struct engine *engine, const struct engine_snapshot *s
 struct engine_batch *engine_batch_new(bool indexed);
 void engine_batch_free(struct engine_batch *batch);
 void engine_batch_clear(struct engine_batch *batch);
+/* What it will write, more or less: each range counts as ENGINE_RANGE_COST, since
+ * whoever reads has to look at all of them. */
+#define ENGINE_RANGE_COST (64u << 10)
 size_t engine_batch_bytes(const struct engine_batch *batch);
 void engine_batch_put(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
                       struct bytes key, struct bytes value);
 void engine_batch_delete(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
                          struct bytes key);
-/* [from, to); not in an indexed batch. */
+/* [from, to). In an indexed batch they have at most ENGINE_RANGE_KEY_MAX bytes each, the
+ * cost is that of the rows which the batch itself has there, and no iterator over the
+ * batch and this column family may be made until the batch is written. */
+#define ENGINE_RANGE_KEY_MAX 24
 void engine_batch_delete_range(struct engine_batch *batch, struct engine *engine, enum engine_cf cf,
                                struct bytes from, struct bytes to);
 /* Undo of a part: back to the last save point. Indexed batches only. */

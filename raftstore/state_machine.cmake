@@ -4,6 +4,7 @@ set(STATE_MACHINE_SOURCES
   attr_row.c
   command.c
   engine.c
+  engine_batch.c
   engine_table.c
   err.c
   executor.c
