@@ -1,5 +1,7 @@
 #include "fs/reply.h"
 
+#include "raftstore/tree.h"
+
 #include <string.h>
 
 #define NS_PER_S        1000000000
@@ -43,6 +45,16 @@ static struct timespec timespec_of(int64_t ns)
     return (struct timespec){.tv_sec = (time_t)seconds, .tv_nsec = (long)rest};
 }
 
+/* A hole takes no room, a chunk with a row all of its part of the file. */
+static blkcnt_t blocks_of(const struct attr *attr)
+{
+    uint64_t whole = (attr->size + STAT_BLOCK - 1) / STAT_BLOCK;
+    uint64_t rows = tree_chunk_count(attr->size) - attr->hole_chunks;
+    uint64_t taken = rows * (TREE_CHUNK_SIZE / STAT_BLOCK);
+
+    return (blkcnt_t)(taken < whole ? taken : whole);
+}
+
 void reply_fill_stat(const struct attr *attr, nlink_t links, struct stat *ret_stat)
 {
     *ret_stat = (struct stat){
@@ -54,7 +66,7 @@ void reply_fill_stat(const struct attr *attr, nlink_t links, struct stat *ret_st
         .st_rdev = attr->rdev,
         .st_size = (off_t)attr->size,
         .st_blksize = PREFERRED_IO,
-        .st_blocks = (blkcnt_t)((attr->size + STAT_BLOCK - 1) / STAT_BLOCK),
+        .st_blocks = blocks_of(attr),
         .st_atim = timespec_of(attr->atime_ns),
         .st_mtim = timespec_of(attr->mtime_ns),
         .st_ctim = timespec_of(attr->ctime_ns),

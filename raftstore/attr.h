@@ -31,6 +31,7 @@ struct attr {
     uint64_t id;          /* revision of the creation: the inode number */
     uint32_t nlink;       /* names; of a directory 1, and 1 for each directory in it */
     uint32_t xattr_bytes; /* of names and values of extended attributes */
+    uint64_t hole_chunks; /* of content (tree.h): no row, and no room taken */
     uint64_t rdev;        /* of a device, as the kernel encodes it */
 };
 

@@ -28,6 +28,7 @@ struct bytes attr_row_pack(const struct attr_row *row, uint8_t *out)
     packed.nlink = attr->nlink > 1 ? attr->nlink : 0;
     packed.rdev = attr->rdev;
     packed.xattr_bytes = attr->xattr_bytes;
+    packed.hole_chunks = (uint32_t)attr->hole_chunks;
     assert(keelfspb__attr__get_packed_size(&packed) <= ATTR_ROW_MAX);
     return (struct bytes){.data = out, .size = keelfspb__attr__pack(&packed, out)};
 }
@@ -70,8 +71,8 @@ static void keep_room(void *data, void *memory)
 static bool is_sound(const Keelfspb__Attr *attr)
 {
     return (unsigned)attr->type <= KEELFSPB__FILE_TYPE__Link && attr->mode <= 07777 &&
-           attr->size <= TREE_FILE_MAX && attr->id >= ATTR_ROOT_ID &&
-           attr->target.len <= ATTR_TARGET_MAX;
+           attr->size <= TREE_FILE_MAX && attr->hole_chunks <= tree_chunk_count(attr->size) &&
+           attr->id >= ATTR_ROOT_ID && attr->target.len <= ATTR_TARGET_MAX;
 }
 
 int attr_row_unpack(struct bytes bytes, struct attr_row *ret_row)
@@ -97,6 +98,7 @@ int attr_row_unpack(struct bytes bytes, struct attr_row *ret_row)
         .id = packed->id,
         .nlink = packed->nlink > 1 ? packed->nlink : 1,
         .xattr_bytes = packed->xattr_bytes,
+        .hole_chunks = packed->hole_chunks,
         .rdev = packed->rdev,
     };
     ret_row->target_size = packed->target.len;

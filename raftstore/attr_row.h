@@ -13,7 +13,7 @@
 
 /* Of a symbolic link. */
 #define ATTR_TARGET_MAX 4095
-/* The thirteen numbers take at most 115 bytes, the target three more than its own. */
+/* The fourteen numbers take at most 121 bytes, the target three more than its own. */
 #define ATTR_ROW_MAX (ATTR_TARGET_MAX + 128)
 
 struct attr_row {

@@ -227,6 +227,7 @@ void command_write(struct command *cmd, const struct command_write *write)
         keelfspb__extent__init(&extents[i]);
         extents[i].offset = write->extents[i].offset;
         extents[i].data = borrow(write->extents[i].data, write->extents[i].size);
+        extents[i].zeros = write->extents[i].zeros;
         pointers[i] = &extents[i];
     }
     body.path = borrow_text(write->path);

@@ -70,10 +70,13 @@ struct command_create {
 };
 void command_create(struct command *cmd, const struct command_create *create);
 
+/* Data, or so many zeros, which take no room as far as they fill chunks, or neither:
+ * then the file is made at least `offset` bytes long. */
 struct command_extent {
     uint64_t offset;
     const void *data;
     size_t size;
+    uint64_t zeros;
 };
 
 /* One publish, in this order: truncate, extents, append. KE_STALE when `path`

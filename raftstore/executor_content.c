@@ -1,26 +1,23 @@
 /* Content of files in rows of TREE_CHUNK_SIZE. A row may be shorter than that or
  * absent: zeros follow, up to the file's size. No row holds a byte past the
- * file's size, so that a file that grows again reads zeros there. */
+ * file's size, so that a file that grows again reads zeros there. Which rows there
+ * are, the file's map of holes says: none is looked for. */
 #include "raftstore/command.h"
 #include "raftstore/executor_run.h"
+#include "raftstore/hole_map.h"
 #include "raftstore/keys.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows that are deleted without a look whether they exist. */
-#define DELETE_BLINDLY_MAX 64
+/* Rows that are deleted one by one. More of them go by a range, which costs the same
+ * for any number, but is a burden on whoever reads nearby. */
+#define DELETE_ROWS_MAX 1024
 
 static uint32_t chunk_of(uint64_t offset)
 {
     return (uint32_t)(offset / TREE_CHUNK_SIZE);
-}
-
-/* Chunks of a file of this size. */
-static uint32_t chunk_count(uint64_t size)
-{
-    return chunk_of(size + TREE_CHUNK_SIZE - 1);
 }
 
 static void put_chunk(struct run *run, uint64_t id, uint32_t chunk, const void *data, size_t size)
@@ -30,94 +27,103 @@ static void put_chunk(struct run *run, uint64_t id, uint32_t chunk, const void *
     run_put(run, CF_DEFAULT, key_bytes(&key), (struct bytes){.data = data, .size = size});
 }
 
-static void delete_chunks(struct run *run, uint64_t id, uint32_t from, uint32_t to)
+/* Deletes the rows [from, to); the holes are left to the caller. */
+static void delete_chunks(struct holes *holes, uint32_t from, uint32_t to)
 {
+    struct key first = key_content(holes->id, from);
+    struct key end = key_content(holes->id, to);
+
+    if (from < to && to - from > DELETE_ROWS_MAX) {
+        run_delete_range(holes->run, CF_DEFAULT, key_bytes(&first), key_bytes(&end));
+        return;
+    }
     for (uint32_t chunk = from; chunk < to; chunk++) {
-        struct key key = key_content(id, chunk);
+        struct key key = key_content(holes->id, chunk);
 
-        run_delete(run, CF_DEFAULT, key_bytes(&key));
-    }
-}
-
-/* The first row of the file at or after `from`, or `to` when there is none before. */
-static uint32_t find_chunk(struct run *run, uint64_t id, uint32_t from, uint32_t to)
-{
-    struct key first = key_content(id, from);
-    struct key end = key_content(id, to);
-    struct engine_iterator *it =
-        engine_iterator_new(run->executor->kv, NULL, run->batch, CF_DEFAULT, key_bytes(&end));
-    uint32_t chunk = to;
-    int code;
-
-    engine_iterator_seek(it, key_bytes(&first));
-    if (engine_iterator_valid(it)) {
-        struct bytes key = engine_iterator_key(it);
-
-        assert(key.size == first.size);
-        chunk = key_content_chunk(key);
-    }
-    code = engine_iterator_status(it);
-    engine_iterator_free(it);
-    if (code != 0) {
-        run_stop_unreadable(code);
-    }
-    return chunk;
-}
-
-/* Deletes the rows [from, to). A file may be one large hole, so what exists is
- * looked up, but not row by row: that would read all of a large file. */
-static void erase_chunks(struct run *run, uint64_t id, uint32_t from, uint32_t to)
-{
-    while (from < to) {
-        uint32_t end;
-
-        if (to - from > DELETE_BLINDLY_MAX) {
-            from = find_chunk(run, id, from, to);
+        if (holes_has_row(holes, chunk)) {
+            run_delete(holes->run, CF_DEFAULT, key_bytes(&key));
         }
-        end = to - from > DELETE_BLINDLY_MAX ? from + DELETE_BLINDLY_MAX : to;
-        delete_chunks(run, id, from, end);
-        from = end;
     }
 }
 
-void run_replace_content(struct run *run, const struct attr *attr, const void *data, size_t size)
+/* Cuts the row that the new end falls into. */
+static void cut_chunk(struct holes *holes, uint64_t size)
+{
+    struct run *run = holes->run;
+    struct key key = key_content(holes->id, chunk_of(size));
+    size_t rest = (size_t)(size % TREE_CHUNK_SIZE);
+    uint8_t *value;
+    size_t value_size;
+
+    if (rest == 0 || !holes_has_row(holes, chunk_of(size)) ||
+        !run_get(run, CF_DEFAULT, key_bytes(&key), &value, &value_size)) {
+        return;
+    }
+    if (value_size > rest) {
+        put_chunk(run, holes->id, chunk_of(size), value, rest);
+    }
+    free(value);
+}
+
+/* The file of `from` bytes gets `to`. */
+static void resize(struct holes *holes, uint64_t from, uint64_t to)
+{
+    if (to < from) {
+        cut_chunk(holes, to);
+        delete_chunks(holes, tree_chunk_count(to), tree_chunk_count(from));
+        holes_cut(holes, tree_chunk_count(to));
+    } else {
+        holes_extend(holes, tree_chunk_count(to));
+    }
+}
+
+static void set_size(struct run *run, struct attr *attr, struct holes *holes, uint64_t size)
+{
+    assert(holes->chunks == tree_chunk_count(size));
+    run->bytes_added += (int64_t)size - (int64_t)attr->size;
+    attr->size = size;
+    attr->hole_chunks = holes_end(holes);
+}
+
+void run_replace_content(struct run *run, struct attr *attr, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
+    struct holes holes;
 
+    holes_begin(&holes, run, attr);
+    delete_chunks(&holes, tree_chunk_count(size), tree_chunk_count(attr->size));
+    holes_cut(&holes, tree_chunk_count(size));
     for (size_t offset = 0; offset < size; offset += TREE_CHUNK_SIZE) {
         size_t left = size - offset;
 
         put_chunk(run, attr->id, chunk_of(offset), bytes + offset,
                   left < TREE_CHUNK_SIZE ? left : TREE_CHUNK_SIZE);
+        holes_add_row(&holes, chunk_of(offset));
     }
-    erase_chunks(run, attr->id, chunk_count(size), chunk_count(attr->size));
-    run->bytes_added += (int64_t)size - (int64_t)attr->size;
+    set_size(run, attr, &holes, size);
 }
 
-/* Cuts the row that the new end falls into. */
-static void cut_chunk(struct run *run, uint64_t id, uint64_t size)
+void run_truncate_content(struct run *run, struct attr *attr, uint64_t size)
 {
-    struct key key = key_content(id, chunk_of(size));
-    size_t rest = (size_t)(size % TREE_CHUNK_SIZE);
-    uint8_t *value;
-    size_t value_size;
+    struct holes holes;
 
-    if (rest == 0 || !run_get(run, CF_DEFAULT, key_bytes(&key), &value, &value_size)) {
+    holes_begin(&holes, run, attr);
+    resize(&holes, attr->size, size);
+    set_size(run, attr, &holes, size);
+}
+
+void run_erase_content(struct run *run, const struct attr *attr)
+{
+    struct key first = key_content(attr->id, 0);
+    struct key end = key_content(attr->id + 1, 0);
+    struct attr gone = *attr;
+
+    if (tree_chunk_count(attr->size) <= DELETE_ROWS_MAX) {
+        run_truncate_content(run, &gone, 0);
         return;
     }
-    if (value_size > rest) {
-        put_chunk(run, id, chunk_of(size), value, rest);
-    }
-    free(value);
-}
-
-void run_truncate_content(struct run *run, const struct attr *attr, uint64_t size)
-{
-    if (size < attr->size) {
-        cut_chunk(run, attr->id, size);
-        erase_chunks(run, attr->id, chunk_count(size), chunk_count(attr->size));
-    }
-    run->bytes_added += (int64_t)size - (int64_t)attr->size;
+    run_delete_range(run, CF_DEFAULT, key_bytes(&first), key_bytes(&end));
+    run->bytes_added -= (int64_t)attr->size;
 }
 
 /* --- writes --- */
@@ -125,7 +131,7 @@ void run_truncate_content(struct run *run, const struct attr *attr, uint64_t siz
 /* A file under rewrite: consecutive writes to one chunk make one row. */
 struct chunk_writer {
     struct run *run;
-    uint64_t id;
+    struct holes holes;
     uint64_t size; /* of the file so far: no row begins at or after it */
     bool held;     /* `chunk` is in executor->chunk, `length` bytes of it */
     uint32_t chunk;
@@ -135,8 +141,9 @@ struct chunk_writer {
 static void flush_chunk(struct chunk_writer *writer)
 {
     if (writer->held) {
-        put_chunk(writer->run, writer->id, writer->chunk, writer->run->executor->chunk,
+        put_chunk(writer->run, writer->holes.id, writer->chunk, writer->run->executor->chunk,
                   writer->length);
+        holes_add_row(&writer->holes, writer->chunk);
         writer->held = false;
     }
 }
@@ -144,7 +151,7 @@ static void flush_chunk(struct chunk_writer *writer)
 /* Brings `chunk` into memory. `covers`: all there is of it will be overwritten. */
 static void hold_chunk(struct chunk_writer *writer, uint32_t chunk, bool covers)
 {
-    struct key key = key_content(writer->id, chunk);
+    struct key key = key_content(writer->holes.id, chunk);
     uint8_t *value;
     size_t size;
 
@@ -155,7 +162,8 @@ static void hold_chunk(struct chunk_writer *writer, uint32_t chunk, bool covers)
     writer->held = true;
     writer->chunk = chunk;
     writer->length = 0;
-    if (covers || !run_get(writer->run, CF_DEFAULT, key_bytes(&key), &value, &size)) {
+    if (covers || !holes_has_row(&writer->holes, chunk) ||
+        !run_get(writer->run, CF_DEFAULT, key_bytes(&key), &value, &size)) {
         return;
     }
     if (size > TREE_CHUNK_SIZE) {
@@ -203,30 +211,106 @@ static void write_bytes(struct chunk_writer *writer, uint64_t offset, const uint
     }
 }
 
-/* Extends `*size` by a write and counts the rows it makes. `*last` is the chunk of
- * the byte before it, which a write may go on in without a row of its own. */
-static int check_extent(struct run *run, uint64_t offset, size_t length, uint64_t *size,
-                        uint32_t *last)
+/* --- zeros --- */
+
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
+/* Zeros [start, end) of one chunk. */
+static void zero_piece(struct chunk_writer *writer, uint32_t chunk, size_t start, size_t end)
+{
+    uint8_t *buffer = writer->run->executor->chunk;
+
+    if (start >= end ||
+        !(holes_has_row(&writer->holes, chunk) || (writer->held && writer->chunk == chunk))) {
+        return;
+    }
+    hold_chunk(writer, chunk, false);
+    if (end < writer->length) {
+        memset(buffer + start, 0, end - start);
+    } else if (start < writer->length) {
+        writer->length = start;
+    }
+    if (is_zero(buffer, writer->length)) {
+        flush_chunk(writer);
+        delete_chunks(&writer->holes, chunk, chunk + 1);
+        holes_dig(&writer->holes, chunk, chunk + 1);
+    }
+}
+
+/* The file has at least `size` bytes. */
+static void extend(struct chunk_writer *writer, uint64_t size)
+{
+    if (size > writer->size) {
+        writer->size = size;
+        holes_extend(&writer->holes, tree_chunk_count(size));
+    }
+}
+
+static void write_zeros(struct chunk_writer *writer, uint64_t offset, uint64_t size)
+{
+    uint64_t end = offset + size;
+    uint32_t first = tree_chunk_count(offset); /* of the chunks that go whole */
+    uint32_t last = chunk_of(end);
+
+    flush_chunk(writer);
+    extend(writer, end);
+    if (end == writer->size) {
+        last = tree_chunk_count(end);
+    }
+    if (first > last) { /* within one chunk */
+        zero_piece(writer, last, (size_t)(offset % TREE_CHUNK_SIZE),
+                   (size_t)(end % TREE_CHUNK_SIZE));
+        return;
+    }
+    if (first > chunk_of(offset)) {
+        zero_piece(writer, chunk_of(offset), (size_t)(offset % TREE_CHUNK_SIZE), TREE_CHUNK_SIZE);
+    }
+    flush_chunk(writer);
+    delete_chunks(&writer->holes, first, last);
+    holes_dig(&writer->holes, first, last);
+    if (end < writer->size) {
+        zero_piece(writer, last, 0, (size_t)(end % TREE_CHUNK_SIZE));
+    }
+}
+
+/* --- one write request --- */
+
+/* Rows that zeros make or delete one by one, and maps of holes that they touch. */
+static uint64_t zeros_cost(uint64_t size)
+{
+    uint64_t chunks = size / TREE_CHUNK_SIZE;
+
+    return 2 + (chunks < DELETE_ROWS_MAX ? chunks : DELETE_ROWS_MAX) + chunks / HOLE_MAP_CHUNKS;
+}
+
+/* Extends `*size` by a write of `length` bytes of data, or of zeros, and counts the rows
+ * it makes. `*last` is the chunk of the byte before it, which a write may go on in without
+ * a row of its own. */
+static int check_extent(struct run *run, uint64_t offset, uint64_t length, bool zeros,
+                        uint64_t *size, uint32_t *last)
 {
     uint32_t first;
 
-    if (length == 0) {
-        return 0;
-    }
     if (offset > TREE_FILE_MAX || length > TREE_FILE_MAX - offset) {
         return KE_TOO_LARGE;
     }
-    first = chunk_of(offset);
-    run->chunks += chunk_count(offset + length) - first - (first == *last ? 1 : 0);
-    *last = chunk_of(offset + length - 1);
     if (offset + length > *size) {
         *size = offset + length;
+    }
+    if (zeros || length == 0) {
+        run->chunks += zeros ? zeros_cost(length) : 0;
+    } else {
+        first = chunk_of(offset);
+        run->chunks += tree_chunk_count(offset + length) - first - (first == *last ? 1 : 0);
+        *last = chunk_of(offset + length - 1);
     }
     return run->chunks > COMMAND_CHUNKS_MAX ? KE_TOO_LARGE : 0;
 }
 
-int run_check_write(struct run *run, const struct attr *attr, const Keelfspb__WriteRequest *write,
-                    uint64_t *ret_size)
+int run_check_write(struct run *run, const struct attr *attr, const Keelfspb__WriteRequest *write)
 {
     uint64_t size = write->truncate ? write->truncate_size : attr->size;
     uint32_t last = UINT32_MAX; /* no file has this chunk */
@@ -237,36 +321,41 @@ int run_check_write(struct run *run, const struct attr *attr, const Keelfspb__Wr
     }
     for (size_t i = 0; i < write->n_extents; i++) {
         const Keelfspb__Extent *extent = write->extents[i];
+        bool zeros = extent->data.len == 0 && extent->zeros > 0;
 
-        code = check_extent(run, extent->offset, extent->data.len, &size, &last);
+        code = check_extent(run, extent->offset, zeros ? extent->zeros : extent->data.len, zeros,
+                            &size, &last);
         if (code != 0) {
             return code;
         }
     }
-    code = check_extent(run, size, write->append.len, &size, &last);
-    if (code != 0) {
-        return code;
-    }
-    *ret_size = size;
-    return 0;
+    return check_extent(run, size, write->append.len, false, &size, &last);
 }
 
-void run_write_content(struct run *run, const struct attr *attr,
-                       const Keelfspb__WriteRequest *write)
+static void write_extent(struct chunk_writer *writer, const Keelfspb__Extent *extent)
 {
-    struct chunk_writer writer = {.run = run, .id = attr->id, .size = attr->size};
+    if (extent->data.len > 0) {
+        write_bytes(writer, extent->offset, extent->data.data, extent->data.len);
+    } else if (extent->zeros > 0) {
+        write_zeros(writer, extent->offset, extent->zeros);
+    } else {
+        extend(writer, extent->offset);
+    }
+}
 
+void run_write_content(struct run *run, struct attr *attr, const Keelfspb__WriteRequest *write)
+{
+    struct chunk_writer writer = {.run = run, .size = attr->size};
+
+    holes_begin(&writer.holes, run, attr);
     if (write->truncate) {
-        run_truncate_content(run, attr, write->truncate_size);
+        resize(&writer.holes, attr->size, write->truncate_size);
         writer.size = write->truncate_size;
     }
-    run->bytes_added -= (int64_t)writer.size;
     for (size_t i = 0; i < write->n_extents; i++) {
-        const Keelfspb__Extent *extent = write->extents[i];
-
-        write_bytes(&writer, extent->offset, extent->data.data, extent->data.len);
+        write_extent(&writer, write->extents[i]);
     }
     write_bytes(&writer, writer.size, write->append.data, write->append.len);
     flush_chunk(&writer);
-    run->bytes_added += (int64_t)writer.size;
+    set_size(run, attr, &writer.holes, writer.size);
 }

@@ -84,13 +84,15 @@ static int check_regular(const struct attr *attr)
     return attr->type == FILE_REGULAR ? 0 : KE_NOT_REGULAR;
 }
 
-static bool writes_nothing(const Keelfspb__WriteRequest *write)
+static bool writes_nothing(const Keelfspb__WriteRequest *write, const struct attr *attr)
 {
     if (write->truncate || write->append.len > 0) {
         return false;
     }
     for (size_t i = 0; i < write->n_extents; i++) {
-        if (write->extents[i]->data.len > 0) {
+        const Keelfspb__Extent *extent = write->extents[i];
+
+        if (extent->data.len > 0 || extent->zeros > 0 || extent->offset > attr->size) {
             return false;
         }
     }
@@ -101,7 +103,6 @@ int run_write(struct run *run, const Keelfspb__WriteRequest *write)
 {
     char path[PATH_BYTES_MAX + 1];
     struct attr_row row;
-    uint64_t size;
     int code = run_take_path(write->path, path);
 
     if (code == 0) {
@@ -114,15 +115,14 @@ int run_write(struct run *run, const Keelfspb__WriteRequest *write)
         code = KE_STALE;
     }
     if (code == 0) {
-        code = run_check_write(run, &row.attr, write, &size);
+        code = run_check_write(run, &row.attr, write);
     }
     if (code != 0) {
         return code;
     }
-    if (!writes_nothing(write)) {
+    if (!writes_nothing(write, &row.attr)) {
         run_write_content(run, &row.attr, write);
         run_drop_capability(run, &row.attr);
-        row.attr.size = size;
         row.attr.mtime_ns = run->time_ns;
         row.attr.ctime_ns = run->time_ns;
         if (write->clear_suid) {
@@ -156,7 +156,6 @@ static void set_fields(struct run *run, const Keelfspb__SetAttrRequest *set, str
 {
     if ((set->mask & COMMAND_SET_SIZE) != 0) {
         run_truncate_content(run, attr, set->size);
-        attr->size = set->size;
         attr->mtime_ns = run->time_ns;
     }
     if ((set->mask & COMMAND_CLEAR_SUID) != 0) {

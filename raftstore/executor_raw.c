@@ -61,7 +61,6 @@ static int replace_file(struct run *run, const char *path, struct attr_row *row,
 {
     run_replace_content(run, &row->attr, value.data, value.len);
     run_drop_capability(run, &row->attr);
-    row->attr.size = value.len;
     row->attr.mtime_ns = run->time_ns;
     row->attr.ctime_ns = run->time_ns;
     run_change(run, path, row);

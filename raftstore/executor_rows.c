@@ -51,6 +51,12 @@ void run_delete(struct run *run, enum engine_cf cf, struct bytes key)
     engine_batch_delete(run->batch, run->executor->kv, cf, key);
 }
 
+void run_delete_range(struct run *run, enum engine_cf cf, struct bytes from, struct bytes to)
+{
+    prepare_write(run);
+    engine_batch_delete_range(run->batch, run->executor->kv, cf, from, to);
+}
+
 /* --- paths --- */
 
 int run_take_path(ProtobufCBinaryData bytes, char *out)
@@ -402,7 +408,7 @@ static void erase_file(struct run *run, struct attr_row *row)
     struct key home = key_home(row->attr.id);
 
     if (row->attr.type == FILE_REGULAR) {
-        run_truncate_content(run, &row->attr, 0);
+        run_erase_content(run, &row->attr);
     }
     if (row->attr.xattr_bytes > 0) {
         erase_xattrs(run, row->attr.id);

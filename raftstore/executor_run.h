@@ -15,6 +15,7 @@
 #include "raftstore/arena.h"
 #include "raftstore/attr_row.h"
 #include "raftstore/executor.h"
+#include "raftstore/hole_map.h"
 #include "raftstore/path.h"
 #include "raftstore/tree.h"
 
@@ -129,22 +130,50 @@ bool run_get(struct run *run, enum engine_cf cf, struct bytes key, uint8_t **ret
              size_t *ret_size);
 void run_put(struct run *run, enum engine_cf cf, struct bytes key, struct bytes value);
 void run_delete(struct run *run, enum engine_cf cf, struct bytes key);
+void run_delete_range(struct run *run, enum engine_cf cf, struct bytes from, struct bytes to);
 
 /* Adds what the command changed to the usage row. KE_QUOTA when it adds what the
  * volume may not hold. */
 int run_save_usage(struct run *run);
 
-/* --- executor_content.c: rows of content. They keep the usage too, but leave
- *     attr->size to the caller. --- */
+/* --- executor_holes.c: which chunks of a file have rows --- */
 
-/* `attr` is the file's before. */
-void run_replace_content(struct run *run, const struct attr *attr, const void *data, size_t size);
-void run_truncate_content(struct run *run, const struct attr *attr, uint64_t size);
-/* Checks that the write fits: 0 or KE_TOO_LARGE. `*ret_size` is the file's size after it. */
-int run_check_write(struct run *run, const struct attr *attr, const Keelfspb__WriteRequest *write,
-                    uint64_t *ret_size);
-void run_write_content(struct run *run, const struct attr *attr,
-                       const Keelfspb__WriteRequest *write);
+struct holes {
+    struct run *run;
+    uint64_t id;
+    uint32_t chunks; /* of the file */
+    uint32_t count;  /* of those, without a row */
+    bool held;       /* `map` is that of `group`: */
+    uint32_t group;
+    bool stored; /* it has a row */
+    bool changed;
+    struct hole_map map;
+};
+
+/* `attr` is the file's before the command. */
+void holes_begin(struct holes *holes, struct run *run, const struct attr *attr);
+bool holes_has_row(struct holes *holes, uint32_t chunk);
+/* The chunk gets a row; chunks between the end and it become holes. */
+void holes_add_row(struct holes *holes, uint32_t chunk);
+/* The file has at least so many chunks; new ones are holes. */
+void holes_extend(struct holes *holes, uint32_t chunks);
+/* The rows of [from, to) go. */
+void holes_dig(struct holes *holes, uint32_t from, uint32_t to);
+/* The file has no more chunks than these. */
+void holes_cut(struct holes *holes, uint32_t chunks);
+/* Writes what changed and returns the number of holes. */
+uint32_t holes_end(struct holes *holes);
+
+/* --- executor_content.c: rows of content. They keep attr->size, attr->hole_chunks and
+ *     the usage. --- */
+
+void run_replace_content(struct run *run, struct attr *attr, const void *data, size_t size);
+void run_truncate_content(struct run *run, struct attr *attr, uint64_t size);
+/* The file goes: nothing of it is left. */
+void run_erase_content(struct run *run, const struct attr *attr);
+/* Checks that the write fits: 0 or KE_TOO_LARGE. */
+int run_check_write(struct run *run, const struct attr *attr, const Keelfspb__WriteRequest *write);
+void run_write_content(struct run *run, struct attr *attr, const Keelfspb__WriteRequest *write);
 
 /* --- requests: 0 or a negative code, and then nothing is written --- */
 

@@ -130,6 +130,9 @@ struct key key_usage_end(void)
     return key;
 }
 
+/* No file has a chunk of this number. */
+#define KEY_HOLE_MAPS 0x80000000u
+
 struct key key_content(uint64_t id, uint32_t chunk)
 {
     struct key key = {.size = 0};
@@ -139,13 +142,9 @@ struct key key_content(uint64_t id, uint32_t chunk)
     return key;
 }
 
-uint32_t key_content_chunk(struct bytes key)
+struct key key_hole_map(uint64_t id, uint32_t group)
 {
-    uint32_t chunk;
-
-    assert(key.size == sizeof(uint64_t) + sizeof chunk);
-    memcpy(&chunk, key.data + sizeof(uint64_t), sizeof chunk);
-    return be32toh(chunk);
+    return key_content(id, KEY_HOLE_MAPS | group);
 }
 
 struct bytes key_attr(const char *path, bool directory, uint8_t *out)

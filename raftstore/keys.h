@@ -36,8 +36,8 @@ struct key key_usage_end(void);                                /* behind it */
  * with this id, be64(id) be32(chunk). Content is named after the file, not after
  * its path: a rename moves no content, whatever the size. */
 struct key key_content(uint64_t id, uint32_t chunk);
-/* The chunk of such a row. */
-uint32_t key_content_chunk(struct bytes key);
+/* And a map of the file's holes, behind all its chunks (hole_map.h). */
+struct key key_hole_map(uint64_t id, uint32_t group);
 
 /* Instance `kv`, column family CF_ATTR: `path` of a file or symbolic link, `path/`
  * of a directory, `/` of the root. `out` has PATH_ROW_MAX bytes. */

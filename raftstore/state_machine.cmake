@@ -10,17 +10,20 @@ set(STATE_MACHINE_SOURCES
   executor.c
   executor_content.c
   executor_file.c
+  executor_holes.c
   executor_link.c
   executor_name.c
   executor_raw.c
   executor_rows.c
   executor_xattr.c
+  hole_map.c
   keys.c
   log.c
   memory.c
   path.c
   session.c
   tree.c
+  tree_holes.c
   tree_list.c
   tree_raw.c
   usage_row.c

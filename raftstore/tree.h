@@ -14,6 +14,7 @@
 #include "raftstore/attr.h"
 #include "raftstore/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,9 +22,15 @@
  * its file and a small write the row it falls into, so a row is much smaller
  * than a publish; a large file is read row by row, so it is larger than a page. */
 #define TREE_CHUNK_SIZE (16u << 10)
-/* The largest file, in bytes. A dense one has 2^20 rows, which one command can
- * still delete. */
-#define TREE_FILE_MAX (16ull << 30)
+/* The largest file, in bytes. The work of one command does not grow with the size of its
+ * file, but for the map of its holes (hole_map.h). */
+#define TREE_FILE_MAX (64ull << 30)
+
+/* Chunks of a file of this size. */
+static inline uint32_t tree_chunk_count(uint64_t size)
+{
+    return (uint32_t)((size + TREE_CHUNK_SIZE - 1) / TREE_CHUNK_SIZE);
+}
 
 struct engine;
 struct tree;
@@ -49,7 +56,13 @@ int tree_stat(struct tree_view *view, const char *path, struct attr *ret_attr);
 int tree_read(struct tree_view *view, const struct attr *attr, uint64_t offset, void *buffer,
               size_t size, size_t *ret_size);
 
-/* The same by id, of a file that has, or had, several names; else KE_NOT_FOUND. */
+/* Whether there is data at `offset`, which is in the file; if not it is a hole, as far as
+ * `*ret_end`. Holes and data are made of whole chunks. */
+int tree_probe(struct tree_view *view, const struct attr *attr, uint64_t offset, bool *ret_is_data,
+               uint64_t *ret_end);
+
+/* The same as tree_stat() by id, of a file that has, or had, several names; else
+ * KE_NOT_FOUND. */
 int tree_stat_id(struct tree_view *view, uint64_t id, struct attr *ret_attr);
 
 /* An extended attribute of the object with this id: KE_NO_XATTR. `*ret_value` is

@@ -7,6 +7,7 @@
 #include "fs/reply.h"
 #include "raftstore/err.h"
 #include "raftstore/path.h"
+#include "raftstore/tree.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -43,6 +44,18 @@ Test(reply, times_before_the_epoch_keep_their_nanoseconds_positive)
     cr_assert_eq(st.st_mtim.tv_nsec, 999999999);
     cr_assert_eq(st.st_blocks, 2);
     cr_assert_eq(st.st_mode, S_IFREG | 0640);
+}
+
+Test(reply, a_hole_takes_no_blocks)
+{
+    struct attr attr = {.type = FILE_REGULAR, .size = 10 * TREE_CHUNK_SIZE, .hole_chunks = 9};
+    struct stat st;
+
+    reply_fill_stat(&attr, 1, &st);
+    cr_assert_eq(st.st_blocks, TREE_CHUNK_SIZE / 512);
+    attr.hole_chunks = 10;
+    reply_fill_stat(&attr, 1, &st);
+    cr_assert_eq(st.st_blocks, 0);
 }
 
 /* --- the inode table --- */

@@ -293,7 +293,7 @@ Test(executor, what_changes_nothing_takes_no_revision)
     cr_assert_eq(volume_delete(&v, "none"), 0);
     cr_assert_eq(volume_create(&v, "f", false), 0);
     cr_assert_eq(volume_rename(&v, "f", "f"), 0);
-    cr_assert_eq(volume_write(&v, "f", 100, "", 0), 0);
+    cr_assert_eq(volume_write(&v, "f", 1, "", 0), 0);
     cr_assert_eq(volume_run(&v, volume_command()), 0);
     cmd = volume_command();
     command_put(cmd, "lock", "k", 1, "v", 1);

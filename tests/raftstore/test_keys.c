@@ -27,13 +27,7 @@ Test(keys, rows_are_named_as_the_wire_format_says)
     ASSERT_KEY(key_member(3), "\x01\x04\0\0\0\0\0\0\0\x03");
     ASSERT_KEY(key_usage(), "\x01\x05");
     ASSERT_KEY(key_content(1, 0x01020304), "\0\0\0\0\0\0\0\x01\x01\x02\x03\x04");
-}
-
-Test(keys, content_rows_tell_their_chunk)
-{
-    struct key key = key_content(UINT64_MAX, 0xfedcba98);
-
-    cr_assert_eq(key_content_chunk(key_bytes(&key)), 0xfedcba98);
+    ASSERT_KEY(key_hole_map(1, 5), "\0\0\0\0\0\0\0\x01\x80\0\0\x05");
 }
 
 static void assert_row(struct bytes row, const char *text)
