@@ -146,12 +146,14 @@ void peer_propose(struct peer *peer, struct op *op, struct command **cmd)
     } else if (!proposals_add(peer->proposals, op, cmd, &seq)) {
         op_fail(op, KE_BUSY);
     } else {
+        peer->counters.proposals++;
         apply_expect(peer->config.apply, seq, op);
     }
 }
 
 void peer_barrier(struct peer *peer, struct op *op)
 {
+    peer->counters.reads++;
     if (peer->gone != 0)
         op_fail(op, peer->gone);
     else if (!reads_add(&peer->reads, op))
@@ -351,6 +353,7 @@ static void peer_installed(struct peer *peer)
 {
     assert(peer->installing);
     peer->installing = false;
+    peer->counters.snapshots_installed++;
     peer_drop_arrived(peer);
     struct raft_message *append = &peer->install_append;
     for (size_t i = 0; i < append->response_count; i++) {
@@ -450,10 +453,12 @@ static void peer_ask_reads(struct peer *peer)
         return;
     int rc = raft_node_read_index(peer->node, context, sizeof(context));
     peer_check(peer, rc, "read index");
-    if (rc == 0)
+    if (rc == 0) {
+        peer->counters.read_rounds++;
         reads_asked(&peer->reads, peer->tick);
-    else
+    } else {
         peer->reads_held = true;
+    }
 }
 
 static void peer_note_leader(struct peer *peer, const struct raft_ready *ready)
@@ -466,6 +471,7 @@ static void peer_note_leader(struct peer *peer, const struct raft_ready *ready)
     peer_members_leader_changed(peer);
     if (peer->leader == RAFT_NONE)
         return;
+    peer->counters.leader_changes++;
     /* What the old leader had may be lost; the session table drops what is not. */
     proposals_resend_all(peer->proposals);
     reads_ask_again(&peer->reads);

@@ -73,6 +73,8 @@ struct peer {
     struct snap_id arrived;
     struct peer_send_failure send_failures[STORE_MEMBERS_MAX];
 
+    struct store_counters counters;
+
     /* Upkeep. */
     enum disk_room room;
     bool no_space;         /* what the leader says, or is */

@@ -26,11 +26,13 @@ void peer_snapshot_sent(struct peer *peer, uint64_t store_id, bool succeeded)
 {
     struct peer_send_failure *failure = peer_find_failure(peer, store_id);
     if (succeeded) {
+        peer->counters.snapshots_sent++;
         if (failure != NULL)
             *failure = (struct peer_send_failure){0};
         raft_node_report_snapshot(peer->node, store_id, true);
         return;
     }
+    peer->counters.snapshots_failed++;
     if (failure == NULL)
         failure = peer_find_failure(peer, 0);
     if (failure == NULL) {

@@ -1,3 +1,4 @@
+#include "raftstore/log_size.h"
 #include "raftstore/peer_private.h"
 
 static const char *peer_role_name(const struct raft_status *raft)
@@ -39,7 +40,10 @@ void peer_status(struct peer *peer, struct store_status *status)
     status->commit_index = raft.hard_state.commit;
     status->first_index = raft.first_index;
     status->last_index = raft.last_index;
+    status->log_bytes =
+        log_size_behind(peer_storage_log_size(peer->config.storage), raft.first_index - 1);
     status->no_space = peer->no_space;
+    status->counters = peer->counters;
     status->member_count = peer->membership.store_count;
     for (size_t i = 0; i < peer->membership.store_count; i++)
         peer_member_status(peer, &raft, &peer->membership.stores[i], &status->members[i]);

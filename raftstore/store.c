@@ -610,6 +610,8 @@ void store_status(struct store *store, struct store_status *ret_status)
         /* The rest is up to a tick older. */
         if (ret_status->commit_index < ret_status->applied_index)
             ret_status->commit_index = ret_status->applied_index;
+        if (ret_status->last_index < ret_status->applied_index)
+            ret_status->last_index = ret_status->applied_index;
     }
 }
 

@@ -203,6 +203,17 @@ struct store_member_status {
 #define MEMBER_LEARNER        4u
 #define MEMBER_LEARNER_NEXT   8u
 
+/* What has happened on this node since it started. */
+struct store_counters {
+    uint64_t proposals;   /* commands of this node that were taken */
+    uint64_t reads;       /* read barriers */
+    uint64_t read_rounds; /* questions to the leader that they took */
+    uint64_t leader_changes;
+    uint64_t snapshots_sent;
+    uint64_t snapshots_failed; /* to be sent */
+    uint64_t snapshots_installed;
+};
+
 struct store_status {
     uint64_t cluster_id;
     uint64_t store_id;
@@ -215,8 +226,10 @@ struct store_status {
     uint64_t applied_index;
     uint64_t first_index;
     uint64_t last_index;
+    uint64_t log_bytes; /* about */
     uint64_t revision;
     bool no_space; /* the cluster accepts nothing that takes space */
+    struct store_counters counters;
     size_t member_count;
     struct store_member_status members[STORE_MEMBERS_MAX];
 };
