@@ -2,6 +2,7 @@
 
 #include "fs/control_handle.h"
 #include "fs/control_members.h"
+#include "fs/control_metrics.h"
 #include "fs/control_status.h"
 #include "fs/errno.h"
 #include "fs/ops.h"
@@ -42,10 +43,9 @@ static const struct control_file {
     const char *name;
     control_write_fn *write; /* all of it, at open */
 } control_files[] = {
-    {"status", control_write_status},
-    {"members", control_write_members},
-    {"leader", control_write_leader},
-    {"version", write_version},
+    {"status", control_write_status},   {"members", control_write_members},
+    {"leader", control_write_leader},   {"version", write_version},
+    {"metrics", control_write_metrics},
 };
 
 #define CONTROL_FILES (sizeof(control_files) / sizeof(control_files[0]))

@@ -103,6 +103,7 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     recent_init(&fs->recent);
     lapsed_init(&fs->lapsed);
     invalidator_init(&fs->invalidator, &fs->inodes);
+    op_trace_init(&fs->op_trace);
     watch_history_init(&fs->history, status.revision);
     watch_nodes_init(&fs->watch_nodes);
     fs->renewed_ns = clock_ns();
@@ -122,6 +123,7 @@ void fs_free(struct fs *fs)
     if (fs == NULL)
         return;
     invalidator_release(&fs->invalidator);
+    op_trace_release(&fs->op_trace);
     watch_history_release(&fs->history);
     watch_nodes_release(&fs->watch_nodes);
     recent_release(&fs->recent);

@@ -11,8 +11,8 @@
  *     a view's lock (view.h)
  *     the lock of a handle of the control directory
  *     the locks of the inode table, the budget, `recent`, `lapsed`, the invalidator,
- *     the history and the nodes of watches; `locks_lock`, `work_lock`: one of them at
- *     a time, nothing under it
+ *     the trace, the history and the nodes of watches; `locks_lock`, `work_lock`: one
+ *     of them at a time, nothing under it
  *
  * None is held across a call of the store that can call back (store_propose(),
  * store_barrier(), op_finish()), nor across a reply to the kernel.
@@ -26,6 +26,7 @@
 #include "fs/lapsed.h"
 #include "fs/locks.h"
 #include "fs/mount.h"
+#include "fs/op_trace.h"
 #include "fs/recent.h"
 #include "fs/watch_history.h"
 #include "fs/watch_nodes.h"
@@ -68,6 +69,7 @@ struct fs {
     struct recent recent;
     struct lapsed lapsed;
     struct invalidator invalidator;
+    struct op_trace op_trace;
     struct watch_history history;
     struct watch_nodes watch_nodes;
     struct init_handshake init;

@@ -62,7 +62,11 @@ static ssize_t hook_read(int fd, void *buffer, size_t size, void *userdata)
     struct fs *fs = userdata;
     ssize_t got = read(fd, buffer, size);
 
-    if (got > 0 && !atomic_load_explicit(&fs->init.is_done, memory_order_acquire))
+    if (got <= 0)
+        return got;
+    if (atomic_load_explicit(&fs->init.is_done, memory_order_acquire))
+        op_trace_begin(fs, buffer, (size_t)got);
+    else
         note_request(&fs->init, buffer, (size_t)got);
     return got;
 }
@@ -70,13 +74,13 @@ static ssize_t hook_read(int fd, void *buffer, size_t size, void *userdata)
 static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
     struct fs *fs = userdata;
-
-    if (!atomic_load_explicit(&fs->init.is_done, memory_order_acquire)) {
-        const struct fuse_out_header *header = iov[0].iov_base;
-        if (header->unique == fs->init.unique && count > 1 && header->error == 0) {
-            amend_answer(&fs->init, iov[1].iov_base, iov[1].iov_len);
-            atomic_store_explicit(&fs->init.is_done, true, memory_order_release);
-        }
+    const struct fuse_out_header *header = iov[0].iov_base;
+    bool is_done = atomic_load_explicit(&fs->init.is_done, memory_order_acquire);
+    if (is_done && header->unique != 0) {
+        op_trace_end(fs, header->unique, header->error);
+    } else if (!is_done && header->unique == fs->init.unique && count > 1 && header->error == 0) {
+        amend_answer(&fs->init, iov[1].iov_base, iov[1].iov_len);
+        atomic_store_explicit(&fs->init.is_done, true, memory_order_release);
     }
     return writev(fd, iov, count);
 }

@@ -18,7 +18,8 @@
 /* The handler of init: what libfuse does pass on. */
 void init_flags_want(void *userdata, struct fuse_conn_info *conn);
 
-/* Puts the hook between a mounted session and the kernel. 0, or KE_IO. */
+/* Puts hooks between a mounted session and the kernel, for these flags and for
+ * op_trace.h. 0, or KE_IO. */
 int init_flags_install(struct fuse_session *session);
 
 #endif
