@@ -404,6 +404,47 @@ int file_set_if_version(struct inode *inode, uint64_t version)
     return is_open ? 0 : KE_INVALID;
 }
 
+/* The publish would otherwise change them. */
+static void set_times_again(struct layer *dirty, const struct command_set_attr *set)
+{
+    struct command_set_attr times = *set;
+
+    times.mask &= COMMAND_SET_ATIME | COMMAND_SET_MTIME;
+    layer_set_attr(dirty, &times);
+}
+
+/* Under the lock: a file that was made here, of which nothing is published yet and
+ * nothing on its way; what it will be is still being written by process `pid`. */
+static bool is_being_made(const struct file *file, uint32_t pid)
+{
+    const struct handle *handle = file->handles;
+
+    if (file->view == NULL || file->publish != NULL || layer_is_empty(&file->dirty) ||
+        file->view->attr.version != file->view->attr.id)
+        return false;
+    while (handle != NULL && (handle->owner.cost == 0 || handle->error != 0 ||
+                              !file_is_same_process(handle->opener, pid)))
+        handle = handle->next;
+    return handle != NULL;
+}
+
+bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set, uint32_t pid,
+                         struct attr *ret_attr)
+{
+    struct file *file = inode_file(inode);
+
+    if (file == NULL || (set->mask & COMMAND_SET_SIZE) != 0)
+        return false;
+    pthread_mutex_lock(&file->lock);
+    bool deferred = is_being_made(file, pid) && !file_check_detached(file);
+    if (deferred) {
+        layer_set_attr(&file->dirty, set);
+        file_get_attr(file, ret_attr);
+    }
+    pthread_mutex_unlock(&file->lock);
+    return deferred;
+}
+
 void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,
                         const struct look *look)
 {
@@ -417,7 +458,7 @@ void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,
         if (set->mask & COMMAND_SET_SIZE)
             layer_trim(&file->dirty, file_size_below(file), set->size);
         if (!layer_is_empty(&file->dirty))
-            layer_set_times(&file->dirty, set->mask, set->atime_ns, set->mtime_ns);
+            set_times_again(&file->dirty, set);
         /* What was written before had its effect on the old mode. */
         if (set->mask & COMMAND_SET_MODE)
             file->dirty.clear_suid = false;

@@ -189,6 +189,13 @@ enum file_answer file_settled(struct inode *inode, uint64_t *ret_round);
  * file open. */
 int file_set_if_version(struct inode *inode, uint64_t version);
 
+/* Makes `set` a part of the first publish of a file that process `pid` is still
+ * making: it was created here, and what was written to it waits. Nobody else has seen
+ * more of it than its name, so content, mode, owner and times appear as one. False:
+ * it is not such a file, or a size is set. */
+bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set, uint32_t pid,
+                         struct attr *ret_attr);
+
 /* set_attr with `set` has been applied, and `look` found the file after that. */
 void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,
                         const struct look *look);

@@ -195,7 +195,7 @@ static void write_now(struct handle *handle, const struct file_write *write)
     else
         layer_write(&file->dirty, &handle->owner, write->offset, write->data, write->size, now_ns);
     if (write->clear_suid)
-        file->dirty.clear_suid = true;
+        layer_clear_suid(&file->dirty);
     note_writer(handle, write->writer);
     file_recharge(file, before);
 }
@@ -235,7 +235,7 @@ int file_truncate(struct handle *handle, uint64_t size, bool clear_suid, struct 
         layer_truncate(&file->dirty, file_size_below(file), size, fs_wall_clock_ns());
         file_recharge(file, before);
         if (clear_suid)
-            file->dirty.clear_suid = true;
+            layer_clear_suid(&file->dirty);
         handle->truncated = true;
         file_get_attr(file, ret_attr);
     }

@@ -34,7 +34,7 @@ size_t layer_cost(const struct layer *layer)
 static void note_change(struct layer *layer, int64_t now_ns)
 {
     layer->mtime_ns = now_ns;
-    layer->times_mask &= ~(unsigned)COMMAND_SET_MTIME;
+    layer->set.mask &= ~(unsigned)COMMAND_SET_MTIME;
 }
 
 void layer_write(struct layer *layer, struct dirty_owner *owner, uint64_t offset, const void *data,
@@ -163,13 +163,30 @@ void layer_trim(struct layer *layer, uint64_t below, uint64_t size)
         layer_clear(layer);
 }
 
-void layer_set_times(struct layer *layer, unsigned mask, int64_t atime_ns, int64_t mtime_ns)
+void layer_set_attr(struct layer *layer, const struct command_set_attr *set)
 {
-    layer->times_mask |= mask & (COMMAND_SET_ATIME | COMMAND_SET_MTIME);
-    if (mask & COMMAND_SET_ATIME)
-        layer->set_atime_ns = atime_ns;
-    if (mask & COMMAND_SET_MTIME)
-        layer->set_mtime_ns = mtime_ns;
+    struct command_set_attr *kept = &layer->set;
+
+    assert((set->mask & COMMAND_SET_SIZE) == 0);
+    if (set->mask & COMMAND_CLEAR_SUID)
+        layer_clear_suid(layer);
+    kept->mask |= set->mask & ~(unsigned)COMMAND_CLEAR_SUID;
+    if (set->mask & COMMAND_SET_MODE)
+        kept->mode = set->mode;
+    if (set->mask & COMMAND_SET_UID)
+        kept->uid = set->uid;
+    if (set->mask & COMMAND_SET_GID)
+        kept->gid = set->gid;
+    if (set->mask & COMMAND_SET_ATIME)
+        kept->atime_ns = set->atime_ns;
+    if (set->mask & COMMAND_SET_MTIME)
+        kept->mtime_ns = set->mtime_ns;
+}
+
+void layer_clear_suid(struct layer *layer)
+{
+    layer->clear_suid = true;
+    layer->set.mode = attr_without_suid(layer->set.mode);
 }
 
 /* --- taking and dropping --- */
@@ -195,10 +212,10 @@ void layer_take(struct layer *layer, struct layer *into)
     into->low = layer->low;
     into->end = layer->end;
     into->mtime_ns = layer->mtime_ns;
-    into->times_mask = layer->times_mask;
-    into->set_atime_ns = layer->set_atime_ns;
-    into->set_mtime_ns = layer->set_mtime_ns;
     into->clear_suid = layer->clear_suid;
+    into->set = layer->set;
+    /* A change of the time, which what is left is one of too. */
+    layer->set.mask &= COMMAND_SET_ATIME | COMMAND_SET_MTIME;
     layer->truncated = false;
     dirty_map_take(&layer->extents, &into->extents);
     for (size_t i = 0; i < layer->append_count; i++) {
@@ -265,6 +282,20 @@ void layer_read(const struct layer *layer, uint64_t below, uint64_t offset, void
     read_appends(layer, below, offset, bytes, size);
 }
 
+static void amend_set(const struct command_set_attr *set, struct attr *attr)
+{
+    if (set->mask & COMMAND_SET_MODE)
+        attr->mode = set->mode;
+    if (set->mask & COMMAND_SET_UID)
+        attr->uid = set->uid;
+    if (set->mask & COMMAND_SET_GID)
+        attr->gid = set->gid;
+    if (set->mask & COMMAND_SET_ATIME)
+        attr->atime_ns = set->atime_ns;
+    if (set->mask & COMMAND_SET_MTIME)
+        attr->mtime_ns = set->mtime_ns;
+}
+
 void layer_amend_attr(const struct layer *layer, struct attr *attr)
 {
     if (layer_is_empty(layer))
@@ -274,12 +305,9 @@ void layer_amend_attr(const struct layer *layer, struct attr *attr)
         attr->mtime_ns = layer->mtime_ns;
         attr->ctime_ns = layer->mtime_ns;
     }
-    if (layer->times_mask & COMMAND_SET_MTIME)
-        attr->mtime_ns = layer->set_mtime_ns;
-    if (layer->times_mask & COMMAND_SET_ATIME)
-        attr->atime_ns = layer->set_atime_ns;
     if (layer->clear_suid)
         attr->mode = attr_without_suid(attr->mode);
+    amend_set(&layer->set, attr);
 }
 
 /* --- packing --- */
@@ -351,14 +379,10 @@ void layer_pack(const struct layer *layer, const char *path, uint64_t id, uint64
         write.if_version = 0;
     }
     pack_write(layer, &write, cmd);
-    if (layer->times_mask != 0) {
-        struct command_set_attr set = {
-            .path = path,
-            .id = id,
-            .mask = layer->times_mask,
-            .atime_ns = layer->set_atime_ns,
-            .mtime_ns = layer->set_mtime_ns,
-        };
+    if (layer->set.mask != 0) {
+        struct command_set_attr set = layer->set;
+        set.path = path;
+        set.id = id;
         command_set_attr(cmd, &set);
     }
 }

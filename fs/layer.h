@@ -39,11 +39,9 @@ struct layer {
     size_t append_capacity;
     size_t append_cost;
     uint64_t append_bytes;
-    int64_t mtime_ns;    /* of the last change of content; 0: none */
-    unsigned times_mask; /* COMMAND_SET_ATIME, _MTIME set after that change */
-    int64_t set_atime_ns;
-    int64_t set_mtime_ns;
+    int64_t mtime_ns; /* of the last change of content; 0: none */
     bool clear_suid;
+    struct command_set_attr set; /* what was set by hand after that; no path, no size */
 };
 
 /* All zeros is an empty layer; clearing makes it one. */
@@ -68,9 +66,12 @@ void layer_drop_truncation(struct layer *layer);
  * `below` is the size of before. */
 void layer_trim(struct layer *layer, uint64_t below, uint64_t size);
 
-/* Times set by hand survive the publish, until the next write. Only in a layer
- * that is not empty. */
-void layer_set_times(struct layer *layer, unsigned mask, int64_t atime_ns, int64_t mtime_ns);
+/* Mode, owner and times set by hand, in this order with the changes of content: a
+ * later write has its effect on them. Only in a layer that is not empty. */
+void layer_set_attr(struct layer *layer, const struct command_set_attr *set);
+
+/* What is written from now on takes set-user-id away. */
+void layer_clear_suid(struct layer *layer);
 
 /* Moves the truncation and what marked owners wrote to `into`, which is empty. */
 void layer_take(struct layer *layer, struct layer *into);
@@ -86,7 +87,7 @@ uint64_t layer_size(const struct layer *layer, uint64_t below);
 void layer_read(const struct layer *layer, uint64_t below, uint64_t offset, void *buffer,
                 size_t size);
 
-/* Size, times and set-user-id bits with the layer over what has `attr`. */
+/* Size, times, mode and owner with the layer over what has `attr`. */
 void layer_amend_attr(const struct layer *layer, struct attr *attr);
 
 /* Adds the layer's requests to `cmd`; every byte is copied. `if_version`: refused

@@ -1,9 +1,11 @@
 /* setattr: what chmod, chown, truncate and utimensat ask for.
  *
- * ftruncate() on an open file is a part of its next publish. Everything else is
- * a command of its own, after the publish of the file that is under way. Times
- * that are set while written data waits are set again by its publish, which
- * would otherwise change them (cp -p sets them before it closes the file).
+ * ftruncate() on an open file is a part of its next publish. So is what cp -p, tar
+ * and rsync set before they close a file that they have just made: a command of its
+ * own for each of owner, mode and times would take three times as long as the rest.
+ * Everything else is a command of its own, after the publish of the file that is
+ * under way. Times that are set while written data waits are set again by its
+ * publish, which would otherwise change them.
  */
 #include "fs/control.h"
 #include "fs/errno.h"
@@ -212,6 +214,18 @@ static void truncate_handle(fuse_req_t req, struct handle *handle, const struct 
         fuse_reply_err(req, errno_of(code));
 }
 
+/* Whether it is answered: a part of the file's first publish. */
+static bool set_with_publish(struct setattr_request *setattr)
+{
+    uint32_t pid = (uint32_t)fuse_req_ctx(setattr->request.req)->pid;
+    struct attr attr;
+
+    if (!file_defer_set_attr(setattr->inode, &setattr->set, pid, &attr))
+        return false;
+    setattr_reply(setattr, &attr);
+    return true;
+}
+
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                  struct fuse_file_info *fi)
 {
@@ -235,5 +249,6 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
     request_init(&setattr->request, fs, req, setattr_free);
     setattr->inode = inode;
     fill_set(attr, to_set, &setattr->set);
-    setattr_settle(&setattr->request, &begin);
+    if (!set_with_publish(setattr))
+        setattr_settle(&setattr->request, &begin);
 }

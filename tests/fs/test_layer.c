@@ -173,7 +173,9 @@ Test(layer, times_set_by_hand_hold_until_the_next_write)
     struct attr attr = {0};
 
     write_text(&layer, &one, 0, "a");
-    layer_set_times(&layer, COMMAND_SET_MTIME | COMMAND_SET_ATIME, 5, 6);
+    layer_set_attr(&layer, &(struct command_set_attr){.mask = COMMAND_SET_MTIME | COMMAND_SET_ATIME,
+                                                      .atime_ns = 5,
+                                                      .mtime_ns = 6});
     layer_amend_attr(&layer, &attr);
     cr_assert_eq(attr.mtime_ns, 6);
     cr_assert_eq(attr.atime_ns, 5);
@@ -181,6 +183,28 @@ Test(layer, times_set_by_hand_hold_until_the_next_write)
     layer_amend_attr(&layer, &attr);
     cr_assert_eq(attr.mtime_ns, NOW);
     cr_assert_eq(attr.size, 2);
+    layer_clear(&layer);
+}
+
+Test(layer, a_mode_set_by_hand_loses_set_user_id_to_the_next_write_alone)
+{
+    struct layer layer = {0};
+    struct attr attr = {.mode = 04755, .uid = 1};
+
+    write_text(&layer, &one, 0, "a");
+    layer_clear_suid(&layer);
+    layer_set_attr(&layer, &(struct command_set_attr){.mask = COMMAND_SET_MODE | COMMAND_SET_UID |
+                                                              COMMAND_CLEAR_SUID,
+                                                      .mode = 06711,
+                                                      .uid = 7});
+    layer_amend_attr(&layer, &attr);
+    cr_assert_eq(attr.mode, 06711);
+    cr_assert_eq(attr.uid, 7);
+    write_text(&layer, &one, 1, "b");
+    layer_clear_suid(&layer);
+    layer_amend_attr(&layer, &attr);
+    cr_assert_eq(attr.mode, 0711);
+    cr_assert_eq(attr.uid, 7);
     layer_clear(&layer);
 }
 

@@ -600,6 +600,94 @@ Test(mount_files, times_set_before_close_are_the_times_after_it)
     cr_assert_eq(st.st_mtim.tv_nsec, 6);
 }
 
+/* What other nodes are told of "f". */
+static struct attr remote_attr(void)
+{
+    struct tree_view *view = tree_view_new(store_tree(m.store));
+    struct attr attr;
+
+    cr_assert_eq(tree_stat(view, "f", &attr), 0);
+    tree_view_unref(view);
+    return attr;
+}
+
+static void set_all(int fd)
+{
+    const struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
+
+    cr_assert_eq(futimens(fd, times), 0);
+    cr_assert_eq(fchown(fd, 7, 8), 0);
+    cr_assert_eq(fchmod(fd, 04750), 0);
+}
+
+static void assert_all_set(const struct stat *st)
+{
+    cr_assert_eq(st->st_mode & 07777, 04750);
+    cr_assert_eq(st->st_uid, 7);
+    cr_assert_eq(st->st_gid, 8);
+    cr_assert_eq(st->st_atim.tv_sec, 1000);
+    cr_assert_eq(st->st_mtim.tv_sec, 2000);
+}
+
+Test(mount_files, what_is_set_while_a_file_is_made_appears_with_its_content)
+{
+    struct stat st;
+    int fd = open(mounted_path(&m, "f"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+    cr_assert_eq(write(fd, "text", 4), 4);
+    set_all(fd);
+    cr_assert_eq(fstat(fd, &st), 0);
+    assert_all_set(&st);
+    cr_assert_eq(remote_attr().version, remote_attr().id, "one step made the file so far");
+    cr_assert_eq(remote_attr().mode, 0600);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(stat(mounted_path(&m, "f"), &st), 0);
+    assert_all_set(&st);
+    cr_assert_eq(remote_attr().mode, 04750);
+    cr_assert_eq(remote_attr().uid, 7);
+    cr_assert(remote_is(&m, "f", "text"));
+}
+
+Test(mount_files, what_is_set_on_a_file_that_was_there_appears_at_once)
+{
+    struct stat st;
+
+    cr_assert_eq(mounted_write(&m, "f", O_CREAT, "old"), 0);
+    int fd = open(mounted_path(&m, "f"), O_WRONLY | O_TRUNC);
+    cr_assert_eq(write(fd, "new", 3), 3);
+    set_all(fd);
+    cr_assert_eq(remote_attr().mode, 04750);
+    cr_assert_eq(remote_attr().uid, 7);
+    cr_assert(remote_is(&m, "f", "old"));
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(stat(mounted_path(&m, "f"), &st), 0);
+    assert_all_set(&st);
+}
+
+Test(mount_files, what_is_set_on_an_empty_new_file_appears_at_once)
+{
+    int fd = open(mounted_path(&m, "f"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+    set_all(fd);
+    cr_assert_eq(remote_attr().mode, 04750);
+    cr_assert_eq(close(fd), 0);
+}
+
+Test(mount_files, a_write_after_the_times_were_set_is_the_later_change)
+{
+    struct stat st;
+    int fd = open(mounted_path(&m, "f"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+    cr_assert_eq(write(fd, "text", 4), 4);
+    set_all(fd);
+    cr_assert_eq(write(fd, "more", 4), 4);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(stat(mounted_path(&m, "f"), &st), 0);
+    cr_assert_gt(st.st_mtim.tv_sec, 2000);
+    cr_assert_eq(st.st_atim.tv_sec, 1000);
+    cr_assert_eq(st.st_uid, 7);
+}
+
 Test(mount_files, the_time_of_a_write_is_the_same_before_and_after_close)
 {
     struct stat before, after;
