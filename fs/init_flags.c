@@ -23,6 +23,7 @@ void init_flags_want(void *userdata, struct fuse_conn_info *conn)
     (void)userdata;
     /* libfuse has chosen the rest: ATOMIC_O_TRUNC, READDIRPLUS, 1 MiB writes. No
      * WRITEBACK_CACHE: it loses O_APPEND, and sizes would be the kernel's. */
+    conn->want |= conn->capable & (FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK);
     conn->max_background = BACKGROUND_MAX;
 }
 

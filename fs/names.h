@@ -30,6 +30,7 @@ struct name_request {
     int64_t time_ns; /* that the last try gives it */
     enum file_type type;
     mode_t mode;
+    mode_t umask;
     uid_t uid;
     gid_t gid;
     char *target;   /* of a symbolic link */
@@ -55,7 +56,7 @@ struct name_request {
 /* Copies `name`. NULL: refused and answered already. */
 struct name_request *name_start(fuse_req_t req, fuse_ino_t parent, const char *name);
 
-/* What is made is of this type and mode; group and mode as the directory asks. */
+/* What is made is of this type and mode, but for what its directory gives it. */
 void name_set_type(struct name_request *name, enum file_type type, mode_t mode);
 
 /* Sends the command, and `name->reply` or an error follows. */

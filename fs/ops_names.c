@@ -57,6 +57,7 @@ struct name_request *name_start(fuse_req_t req, fuse_ino_t parent, const char *n
     memcpy(started->name, name, strlen(name) + 1);
     started->uid = fuse_req_ctx(req)->uid;
     started->gid = fuse_req_ctx(req)->gid;
+    started->umask = fuse_req_ctx(req)->umask;
     started->pid = (uint32_t)fuse_req_ctx(req)->pid;
     return started;
 }
@@ -140,31 +141,13 @@ static void name_step(struct request *request, const struct op_result *result)
 
 /* --- making --- */
 
-/* What is made in a directory with the set-group-id bit gets its group, and
- * directories the bit. The kernel has just read the attributes of the directory
- * anew to check permissions: what this node has is new enough. */
-static void inherit_group(struct name_request *name)
-{
-    char dir_path[PATH_BYTES_MAX + 1];
-    struct attr attr;
-
-    if (!inode_path(name->parent, dir_path))
-        return;
-    struct tree_view *tree = tree_view_new(name->request.fs->tree);
-    if (tree_stat(tree, dir_path, &attr) == 0 && (attr.mode & S_ISGID)) {
-        name->gid = attr.gid;
-        if (name->type == FILE_DIRECTORY)
-            name->mode |= S_ISGID;
-    }
-    tree_view_unref(tree);
-}
-
 static void build_create(struct name_request *name, const char *path, struct command *cmd)
 {
     const struct command_create create = {
         .path = path,
         .type = name->type,
         .mode = name->mode & 07777,
+        .umask = name->umask,
         .uid = name->uid,
         .gid = name->gid,
         .target = name->target,
@@ -199,7 +182,6 @@ void name_set_type(struct name_request *name, enum file_type type, mode_t mode)
     name->type = type;
     name->mode = mode;
     name->build = build_create;
-    inherit_group(name);
 }
 
 static void make(struct name_request *name, enum file_type type, mode_t mode)

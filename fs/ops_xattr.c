@@ -1,9 +1,8 @@
 /* Extended attributes: getxattr, setxattr, listxattr, removexattr.
  *
- * Names of the namespaces user, trusted and security are kept as they are; who may
- * use which is checked by the kernel. What begins with "user.keelfs." is made up
- * here and never listed:
- *   user.keelfs.version      of the file, in decimal; read-only
+ * Names of the namespaces user, trusted and security are kept as they are, and so are
+ * access control lists; who may use which is checked by the kernel. What begins with "user.keelfs."
+ * is made up here and never listed: user.keelfs.version      of the file, in decimal; read-only
  *   user.keelfs.if-version   write-only, of a file that is open on this node: the next
  *                            publish of what is written to it here fails with ESTALE
  *                            unless the file has this version then; 0: any
@@ -14,6 +13,7 @@
 #include "fs/ops.h"
 #include "fs/request.h"
 #include "fs/resolve.h"
+#include "raftstore/acl.h"
 #include "raftstore/memory.h"
 
 #include <errno.h>
@@ -27,7 +27,10 @@
 #define OWN_PREFIX      "user.keelfs."
 #define VERSION_NAME    OWN_PREFIX "version"
 #define IF_VERSION_NAME OWN_PREFIX "if-version"
-#define TRUSTED_PREFIX  "trusted."
+/* Of a caller, as far as they are looked through. */
+#define GROUPS_MAX 1024
+
+#define TRUSTED_PREFIX "trusted."
 
 struct xattr_request {
     struct request request;
@@ -38,6 +41,7 @@ struct xattr_request {
     void *value;     /* to set; malloc'ed */
     size_t value_size;
     enum command_xattr_mode mode;
+    bool clears_sgid;
 };
 
 static void xattr_free(struct request *request)
@@ -68,6 +72,11 @@ static struct xattr_request *xattr_start(fuse_req_t req, fuse_ino_t ino, const c
     return xattr;
 }
 
+static bool is_acl(const char *name)
+{
+    return strcmp(name, ACL_ACCESS_NAME) == 0 || strcmp(name, ACL_DEFAULT_NAME) == 0;
+}
+
 /* 0, or why the name is none that a file can have, as ext4 says it. */
 static int check_name(const char *name)
 {
@@ -75,6 +84,8 @@ static int check_name(const char *name)
 
     if (strlen(name) > XATTR_NAME_MAX)
         return ERANGE;
+    if (is_acl(name))
+        return 0;
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
         size_t size = strlen(prefixes[i]);
         if (strncmp(name, prefixes[i], size) == 0)
@@ -158,8 +169,10 @@ static void get_step(struct request *request, const struct op_result *result)
 
 void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-    int number = control_owns(ino) ? EOPNOTSUPP : check_name(name);
+    int number = check_name(name);
 
+    if (control_owns(ino))
+        number = is_acl(name) ? ENODATA : EOPNOTSUPP;
     if (number != 0) {
         fuse_reply_err(req, number);
         return;
@@ -168,7 +181,12 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
     if (xattr == NULL)
         return;
     xattr->room = size;
-    request_barrier(&xattr->request, get_step);
+    /* Who may enter the root is asked on the way to the control directory too, which
+     * has to work without a majority. */
+    if (ino == FUSE_ROOT_ID && is_acl(name))
+        request_barrier_or_stale(&xattr->request, get_step);
+    else
+        request_barrier(&xattr->request, get_step);
 }
 
 /* --- listing --- */
@@ -251,13 +269,25 @@ static void set_send(struct xattr_request *xattr)
     struct command *cmd = command_new();
     command_set_xattr(cmd, path, xattr->inode->id, xattr->name, xattr->value, xattr->value_size,
                       xattr->mode);
+    if (xattr->clears_sgid) {
+        const struct command_set_attr set = {
+            .path = path,
+            .id = xattr->inode->id,
+            .mask = COMMAND_CLEAR_SGID,
+        };
+        command_set_attr(cmd, &set);
+    }
     request_propose(&xattr->request, &cmd, set_step);
 }
 
 static void set_step(struct request *request, const struct op_result *result)
 {
+    struct xattr_request *xattr = (struct xattr_request *)request;
+
     if (result->code == KE_STALE && request_may_retry(request))
-        set_send((struct xattr_request *)request);
+        set_send(xattr);
+    else if (result->code == KE_NO_XATTR && is_acl(xattr->name))
+        request_fail(request, 0); /* everything has a list: without one, its mode */
     else if (result->code == KE_TOO_LARGE)
         request_fail_errno(request, E2BIG);
     else
@@ -303,6 +333,30 @@ static void set_if_version(fuse_req_t req, fuse_ino_t ino, const char *value, si
     fuse_reply_err(req, errno_of(code));
 }
 
+static bool caller_is_in_group(fuse_req_t req, gid_t gid)
+{
+    gid_t groups[GROUPS_MAX];
+    int count = fuse_req_getgroups(req, GROUPS_MAX, groups);
+    bool found = fuse_req_ctx(req)->gid == gid;
+
+    for (int i = 0; i < count && i < GROUPS_MAX && !found; i++)
+        found = groups[i] == gid;
+    return found;
+}
+
+/* As chmod(2) by someone who is not of the file's group. The kernel has just read the
+ * attributes anew to check permissions: what this node has is new enough. */
+static bool acl_clears_sgid(fuse_req_t req, struct xattr_request *xattr)
+{
+    struct resolved resolved;
+
+    if (xattr->is_by_root || strcmp(xattr->name, ACL_ACCESS_NAME) != 0 ||
+        resolve_inode(xattr->request.fs, xattr->inode, clock_ns(), &resolved) != 0)
+        return false;
+    look_release(&resolved.look);
+    return !caller_is_in_group(req, resolved.look.attr.gid);
+}
+
 void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                   int flags)
 {
@@ -329,6 +383,7 @@ void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *
         xattr->mode = COMMAND_XATTR_REPLACE;
     else
         xattr->mode = COMMAND_XATTR_ANY;
+    xattr->clears_sgid = acl_clears_sgid(req, xattr);
     set_send(xattr);
 }
 

@@ -131,8 +131,7 @@ struct op *request_wait(struct request *request, request_step_fn *step)
     return wait_begin(&wait, request_left_ms(request->deadline_ns));
 }
 
-/* The read point, or for want of one what this node has. */
-static void barrier_or_stale(struct request *request, request_step_fn *step)
+void request_barrier_or_stale(struct request *request, request_step_fn *step)
 {
     struct store *store = request->fs->store;
     uint32_t patience_ms = request_left_ms(request->deadline_ns);
@@ -162,7 +161,7 @@ void request_barrier(struct request *request, request_step_fn *step)
     struct store *store = request->fs->store;
 
     if (request->fs->stale_reads) {
-        barrier_or_stale(request, step);
+        request_barrier_or_stale(request, step);
         return;
     }
     struct op *op = request_wait(request, step);

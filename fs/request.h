@@ -74,6 +74,8 @@ struct op *request_wait(struct request *request, request_step_fn *step);
  * looks at is what this node has, which may be old. Nothing of that may be kept
  * by the kernel. */
 void request_barrier(struct request *request, request_step_fn *step);
+/* The same whatever the mount asked for: for what every path walk needs. */
+void request_barrier_or_stale(struct request *request, request_step_fn *step);
 /* Waits until `*cmd`, which is taken, is applied. */
 void request_propose(struct request *request, struct command **cmd, request_step_fn *step);
 

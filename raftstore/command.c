@@ -203,6 +203,7 @@ void command_create(struct command *cmd, const struct command_create *create)
     }
     body.exclusive = create->exclusive;
     body.rdev = create->rdev;
+    body.umask = create->umask;
     cmd->takes_space = true;
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Create;
     request.create = &body;

@@ -64,6 +64,7 @@ struct command_create {
     uint32_t gid;
     const char *target; /* of a symbolic link, else NULL */
     uint64_t rdev;      /* of a device */
+    uint32_t umask;     /* taken from the mode, unless an ACL is inherited */
     /* KE_EXISTS when the path exists. Otherwise an existing regular file is the
      * answer, unchanged. */
     bool exclusive;
@@ -103,6 +104,7 @@ enum command_set_attr_mask {
     COMMAND_SET_ATIME = 16,
     COMMAND_SET_MTIME = 32,
     COMMAND_CLEAR_SUID = 64, /* as far as a write by another than the owner does */
+    COMMAND_CLEAR_SGID = 128,
 };
 
 /* KE_STALE as for a write. Only the fields named in `mask` are read. The size is
@@ -141,7 +143,8 @@ void command_exchange(struct command *cmd, const char *from, const char *to);
 #define COMMAND_LINKS_MAX 65000
 void command_link(struct command *cmd, const char *from, uint64_t id, const char *to);
 
-/* setxattr(2) and removexattr(2). KE_STALE, KE_EXISTS, KE_NO_XATTR, KE_NAME_TOO_LONG,
+/* setxattr(2) and removexattr(2). An access control list (acl.h) sets the mode too, and
+ * KE_INVALID refuses what is none. KE_STALE, KE_EXISTS, KE_NO_XATTR, KE_NAME_TOO_LONG,
  * KE_TOO_LARGE past the first limit, KE_NO_SPACE past that of all names and values
  * of a file. */
 #define COMMAND_XATTR_VALUE_MAX  (64u << 10)

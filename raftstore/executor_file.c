@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define SET_GROUP_ID 02000u
+
 /* --- create --- */
 
 static int check_create(const Keelfspb__CreateRequest *create)
@@ -69,7 +71,7 @@ int run_create(struct run *run, const Keelfspb__CreateRequest *create)
     if (row.target_size > 0) {
         memcpy(row.target, create->target.data, row.target_size);
     }
-    run_add(run, path, &parent, &row);
+    run_add(run, path, &parent, create->umask, &row);
     run_answer(run, &row);
     return 0;
 }
@@ -136,7 +138,7 @@ int run_write(struct run *run, const Keelfspb__WriteRequest *write)
 
 #define SET_ALL                                                                                    \
     (COMMAND_SET_MODE | COMMAND_SET_UID | COMMAND_SET_GID | COMMAND_SET_SIZE | COMMAND_SET_ATIME | \
-     COMMAND_SET_MTIME | COMMAND_CLEAR_SUID)
+     COMMAND_SET_MTIME | COMMAND_CLEAR_SUID | COMMAND_CLEAR_SGID)
 
 static int check_set_attr(const Keelfspb__SetAttrRequest *set, const struct attr *attr)
 {
@@ -161,8 +163,12 @@ static void set_fields(struct run *run, const Keelfspb__SetAttrRequest *set, str
     if ((set->mask & COMMAND_CLEAR_SUID) != 0) {
         attr->mode = attr_without_suid(attr->mode);
     }
+    if ((set->mask & COMMAND_CLEAR_SGID) != 0) {
+        attr->mode &= ~SET_GROUP_ID;
+    }
     if ((set->mask & COMMAND_SET_MODE) != 0) {
         attr->mode = set->mode & 07777;
+        run_follow_mode(run, attr);
     }
     if ((set->mask & COMMAND_SET_UID) != 0) {
         attr->uid = set->uid;

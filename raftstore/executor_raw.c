@@ -48,7 +48,7 @@ static int make_file(struct run *run, const char *path, ProtobufCBinaryData valu
     if (code != 0) {
         return code;
     }
-    run_add(run, path, &parent, &row);
+    run_add(run, path, &parent, 0, &row);
     empty = row.attr;
     empty.size = 0;
     run_replace_content(run, &empty, value.data, value.len);

@@ -264,7 +264,7 @@ static void make_next_directory(struct run *run, const char *path, struct parent
         .attr = {
             .type = FILE_DIRECTORY, .mode = MADE_DIRECTORY_MODE, .uid = run->uid, .gid = run->gid}};
 
-    run_add(run, next, parent, &row);
+    run_add(run, next, parent, 0, &row);
     memcpy(parent->path, next, strlen(next) + 1);
     parent->row = row;
 }
@@ -343,7 +343,8 @@ void run_count_entry(struct parent *parent, enum file_type type, int change)
     }
 }
 
-void run_add(struct run *run, const char *path, struct parent *parent, struct attr_row *row)
+void run_add(struct run *run, const char *path, struct parent *parent, uint32_t umask,
+             struct attr_row *row)
 {
     struct attr *attr = &row->attr;
 
@@ -353,6 +354,8 @@ void run_add(struct run *run, const char *path, struct parent *parent, struct at
     attr->id = run_next_revision(run);
     attr->version = attr->id;
     attr->nlink = 1;
+    attr->xattr_bytes = 0;
+    run_inherit(run, &parent->row.attr, umask, attr);
     row->linked = false;
     run->files_added++;
     run_put_row(run, path, row);

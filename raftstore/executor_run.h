@@ -14,6 +14,7 @@
 #include "raft_cmdpb.pb-c.h"
 #include "raftstore/arena.h"
 #include "raftstore/attr_row.h"
+#include "raftstore/command.h"
 #include "raftstore/executor.h"
 #include "raftstore/hole_map.h"
 #include "raftstore/path.h"
@@ -96,9 +97,10 @@ int run_make_parents(struct run *run, const char *path, struct parent *ret_paren
 bool run_is_empty_directory(struct run *run, const char *path);
 
 /* Makes an object: `row` has type, mode, uid, gid, size and target; gets times,
- * version and id. The path is free and `parent` exists. Content and its usage
- * are left to the caller. */
-void run_add(struct run *run, const char *path, struct parent *parent, struct attr_row *row);
+ * version and id, and what it inherits. The path is free and `parent` exists. Content
+ * and its usage are left to the caller. */
+void run_add(struct run *run, const char *path, struct parent *parent, uint32_t umask,
+             struct attr_row *row);
 /* Writes the row of an object that changed, with the next version. */
 void run_change(struct run *run, const char *path, struct attr_row *row);
 /* Removes a name of an object that holds nothing below it, and with the last name the
@@ -175,6 +177,31 @@ void run_erase_content(struct run *run, const struct attr *attr);
 int run_check_write(struct run *run, const struct attr *attr, const Keelfspb__WriteRequest *write);
 void run_write_content(struct run *run, struct attr *attr, const Keelfspb__WriteRequest *write);
 
+/* --- executor_xattr.c: extended attributes. They keep attr->xattr_bytes, in a row that
+ *     is for the caller to write. --- */
+
+/* False: there is none. `*ret_value` is malloc'ed. */
+bool run_get_xattr(struct run *run, uint64_t id, struct bytes name, uint8_t **ret_value,
+                   size_t *ret_size);
+/* 0, KE_EXISTS, KE_NO_XATTR or KE_NO_SPACE, and then nothing is written. */
+int run_put_xattr(struct run *run, struct attr *attr, struct bytes name, struct bytes value,
+                  enum command_xattr_mode mode);
+/* What the file may do as a program does not outlive a change of its content or owner:
+ * capabilities(7). */
+void run_drop_capability(struct run *run, struct attr *attr);
+
+/* --- executor_acl.c: those that are access control lists --- */
+
+bool run_is_acl(struct bytes name);
+/* Sets the mode too. KE_INVALID for a list that makes no sense, or not there. */
+int run_set_acl(struct run *run, struct attr *attr, struct bytes name, struct bytes value,
+                enum command_xattr_mode mode);
+/* The mode was set: its list says the same. */
+void run_follow_mode(struct run *run, struct attr *attr);
+/* What a new object, made with `umask`, has from its directory: the group and the list
+ * of one that has them to give. */
+void run_inherit(struct run *run, const struct attr *parent, uint32_t umask, struct attr *attr);
+
 /* --- requests: 0 or a negative code, and then nothing is written --- */
 
 /* executor_raw.c */
@@ -191,9 +218,6 @@ int run_rename(struct run *run, const Keelfspb__RenameRequest *request);
 int run_link(struct run *run, const Keelfspb__LinkRequest *link);
 /* executor_xattr.c */
 int run_set_xattr(struct run *run, const Keelfspb__SetXattrRequest *set);
-/* What the file may do as a program does not outlive a change of its content or owner:
- * capabilities(7). The row of `attr` is for the caller to write. */
-void run_drop_capability(struct run *run, struct attr *attr);
 /* executor_rows.c */
 void run_set_quota(struct run *run, const Keelfspb__SetQuotaRequest *set);
 

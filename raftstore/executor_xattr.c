@@ -9,33 +9,60 @@
 
 #define CAPABILITY_NAME "security.capability"
 
+bool run_get_xattr(struct run *run, uint64_t id, struct bytes name, uint8_t **ret_value,
+                   size_t *ret_size)
+{
+    uint8_t key[XATTR_KEY_MAX];
+
+    return run_get(run, CF_ATTR, key_xattr(id, name.data, name.size, key), ret_value, ret_size);
+}
+
 /* Bytes of name and value; 0 when there is none of that name. */
-static size_t old_bytes(struct run *run, struct bytes key, size_t name_size)
+static size_t old_bytes(struct run *run, uint64_t id, struct bytes name)
 {
     uint8_t *value;
     size_t size;
 
-    if (!run_get(run, CF_ATTR, key, &value, &size)) {
+    if (!run_get_xattr(run, id, name, &value, &size)) {
         return 0;
     }
     free(value);
-    return name_size + size;
+    return name.size + size;
+}
+
+int run_put_xattr(struct run *run, struct attr *attr, struct bytes name, struct bytes value,
+                  enum command_xattr_mode mode)
+{
+    uint8_t key[XATTR_KEY_MAX];
+    size_t old = old_bytes(run, attr->id, name);
+    bool removes = mode == COMMAND_XATTR_REMOVE;
+    size_t total = attr->xattr_bytes - old + (removes ? 0 : name.size + value.size);
+
+    if (old > 0 && mode == COMMAND_XATTR_CREATE) {
+        return KE_EXISTS;
+    }
+    if (old == 0 && (removes || mode == COMMAND_XATTR_REPLACE)) {
+        return KE_NO_XATTR;
+    }
+    if (!removes && total > COMMAND_XATTRS_BYTES_MAX) {
+        return KE_NO_SPACE;
+    }
+    if (removes) {
+        run_delete(run, CF_ATTR, key_xattr(attr->id, name.data, name.size, key));
+    } else {
+        run_put(run, CF_ATTR, key_xattr(attr->id, name.data, name.size, key), value);
+    }
+    attr->xattr_bytes = (uint32_t)total;
+    return 0;
 }
 
 void run_drop_capability(struct run *run, struct attr *attr)
 {
-    uint8_t buffer[XATTR_KEY_MAX];
-    struct bytes key;
-    size_t old;
+    const struct bytes name = {.data = (const uint8_t *)CAPABILITY_NAME,
+                               .size = strlen(CAPABILITY_NAME)};
 
-    if (attr->xattr_bytes == 0) {
-        return;
-    }
-    key = key_xattr(attr->id, CAPABILITY_NAME, strlen(CAPABILITY_NAME), buffer);
-    old = old_bytes(run, key, strlen(CAPABILITY_NAME));
-    if (old > 0) {
-        run_delete(run, CF_ATTR, key);
-        attr->xattr_bytes -= (uint32_t)old;
+    if (attr->xattr_bytes > 0) {
+        (void)run_put_xattr(run, attr, name, (struct bytes){0}, COMMAND_XATTR_REMOVE);
     }
 }
 
@@ -55,12 +82,11 @@ static int check_set(const Keelfspb__SetXattrRequest *set)
 
 int run_set_xattr(struct run *run, const Keelfspb__SetXattrRequest *set)
 {
+    const struct bytes name = {.data = set->name.data, .size = set->name.len};
+    const struct bytes value = {.data = set->value.data, .size = set->value.len};
+    enum command_xattr_mode mode = (enum command_xattr_mode)set->mode;
     char path[PATH_BYTES_MAX + 1];
-    uint8_t key_buffer[XATTR_KEY_MAX];
     struct attr_row row;
-    struct bytes key;
-    bool removes = set->mode == KEELFSPB__SET_XATTR_REQUEST__MODE__Remove;
-    size_t old, total;
     int code = run_take_path_or_root(set->path, path);
 
     if (code == 0) {
@@ -69,27 +95,14 @@ int run_set_xattr(struct run *run, const Keelfspb__SetXattrRequest *set)
     if (code == 0) {
         code = run_find_opened(run, path, set->id, &row);
     }
+    if (code == 0) {
+        code = run_is_acl(name) && mode != COMMAND_XATTR_REMOVE
+                   ? run_set_acl(run, &row.attr, name, value, mode)
+                   : run_put_xattr(run, &row.attr, name, value, mode);
+    }
     if (code != 0) {
         return code;
     }
-    key = key_xattr(row.attr.id, set->name.data, set->name.len, key_buffer);
-    old = old_bytes(run, key, set->name.len);
-    if (old > 0 && set->mode == KEELFSPB__SET_XATTR_REQUEST__MODE__Create) {
-        return KE_EXISTS;
-    }
-    if (old == 0 && (removes || set->mode == KEELFSPB__SET_XATTR_REQUEST__MODE__Replace)) {
-        return KE_NO_XATTR;
-    }
-    total = row.attr.xattr_bytes - old + (removes ? 0 : set->name.len + set->value.len);
-    if (!removes && total > COMMAND_XATTRS_BYTES_MAX) {
-        return KE_NO_SPACE;
-    }
-    if (removes) {
-        run_delete(run, CF_ATTR, key);
-    } else {
-        run_put(run, CF_ATTR, key, (struct bytes){.data = set->value.data, .size = set->value.len});
-    }
-    row.attr.xattr_bytes = (uint32_t)total;
     row.attr.ctime_ns = run->time_ns;
     run_change(run, path, &row);
     run_answer(run, &row);

@@ -1,5 +1,6 @@
 # The replicated state machine and what it stands on.
 set(STATE_MACHINE_SOURCES
+  acl.c
   arena.c
   attr_row.c
   command.c
@@ -8,6 +9,7 @@ set(STATE_MACHINE_SOURCES
   engine_table.c
   err.c
   executor.c
+  executor_acl.c
   executor_content.c
   executor_file.c
   executor_holes.c

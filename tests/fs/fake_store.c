@@ -214,6 +214,7 @@ void store_status(struct store *store, struct store_status *ret_status)
         .role = "leader",
         .term = 7,
         .revision = atomic_load(&store->shown_revision),
+        .applied_index = 1,
         .member_count = 1,
         .members = {{.member = {.id = 1, .name = "n1", .address = "host:1"},
                      .role = MEMBER_VOTER,

@@ -692,7 +692,7 @@ Test(executor_file, attributes_that_make_no_sense_are_refused)
     cr_assert_eq(set_attr(&v, &set), KE_STALE);
     set.path = "f";
     set.id = volume_id(&v, "f");
-    set.mask = 128;
+    set.mask = 256;
     cr_assert_eq(set_attr(&v, &set), KE_INVALID);
     after = volume_dump(&v);
     cr_assert_str_eq(after, before);
