@@ -22,7 +22,8 @@ static struct dir *dir_of(const struct fuse_file_info *fi)
 
 /* One readdir under way. */
 struct dir_page {
-    struct dir *dir;
+    struct dir *dir; /* may be closed once the page is sent */
+    struct inode_table *inodes;
     fuse_req_t req;
     bool plus;
     char *buffer;
@@ -116,10 +117,8 @@ static int page_fill(struct dir_page *page, uint64_t cookie)
 /* The kernel does not get it. */
 static void page_drop(struct dir_page *page)
 {
-    struct inode_table *inodes = &page->dir->fs->inodes;
-
     for (size_t i = 0; i < page->id_count; i++)
-        inode_forget(inodes, page->ids[i], 1);
+        inode_forget(page->inodes, page->ids[i], 1);
     free(page->ids);
     free(page->buffer);
 }
@@ -154,6 +153,7 @@ static int readdir_from(struct dir *dir, fuse_req_t req, size_t size, uint64_t c
 {
     struct dir_page page = {
         .dir = dir,
+        .inodes = &dir->fs->inodes,
         .req = req,
         .plus = plus,
         .buffer = mem_alloc(size),
