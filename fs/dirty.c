@@ -1,5 +1,6 @@
 #include "fs/dirty.h"
 
+#include "raftstore/command.h"
 #include "raftstore/memory.h"
 #include "raftstore/tree.h"
 
@@ -18,14 +19,22 @@ static size_t chunks_of(const struct dirty_extent *extent)
 {
     uint64_t last = (extent_end(extent) - 1) / TREE_CHUNK_SIZE;
 
+    if (extent->data == NULL)
+        return extent->size > 0 ? command_zeros_chunks(extent->size) : 0;
     return (size_t)(last - extent->offset / TREE_CHUNK_SIZE + 1);
+}
+
+static size_t cost_of(const struct dirty_extent *extent)
+{
+    return (extent->data != NULL ? extent->size : 0) + DIRTY_EXTENT_COST;
 }
 
 static void charge(struct dirty_map *map, struct dirty_extent *extent)
 {
-    map->cost += extent->size + DIRTY_EXTENT_COST;
+    map->cost += cost_of(extent);
+    map->data_chunks += extent->data != NULL ? chunks_of(extent) : 0;
     if (extent->owner != NULL) {
-        extent->owner->cost += extent->size + DIRTY_EXTENT_COST;
+        extent->owner->cost += cost_of(extent);
         extent->owner->chunks += chunks_of(extent);
     }
 }
@@ -33,9 +42,10 @@ static void charge(struct dirty_map *map, struct dirty_extent *extent)
 /* Before it changes or goes. */
 static void discharge(struct dirty_map *map, struct dirty_extent *extent)
 {
-    map->cost -= extent->size + DIRTY_EXTENT_COST;
+    map->cost -= cost_of(extent);
+    map->data_chunks -= extent->data != NULL ? chunks_of(extent) : 0;
     if (extent->owner != NULL) {
-        extent->owner->cost -= extent->size + DIRTY_EXTENT_COST;
+        extent->owner->cost -= cost_of(extent);
         extent->owner->chunks -= chunks_of(extent);
     }
 }
@@ -46,6 +56,7 @@ static void extent_free(struct dirty_extent *extent)
     free(extent);
 }
 
+/* `data` is copied; NULL for zeros. */
 static struct dirty_extent *extent_new(struct dirty_owner *owner, uint64_t offset, const void *data,
                                        size_t size)
 {
@@ -55,7 +66,7 @@ static struct dirty_extent *extent_new(struct dirty_owner *owner, uint64_t offse
         .size = size,
         .capacity = size,
         .owner = owner,
-        .data = mem_dup(data, size),
+        .data = data != NULL ? mem_dup(data, size) : NULL,
     };
     return extent;
 }
@@ -118,7 +129,7 @@ size_t dirty_write_cost(size_t size)
 /* What is not charged for must not stay in memory. */
 static void shrink(struct dirty_extent *extent)
 {
-    if (extent->size < extent->capacity / 2) {
+    if (extent->data != NULL && extent->size < extent->capacity / 2) {
         extent->capacity = extent->size;
         extent->data = mem_realloc(extent->data, extent->capacity);
     }
@@ -144,7 +155,8 @@ static void cut_head(struct dirty_map *map, struct dirty_extent *extent, size_t 
     discharge(map, extent);
     extent->offset += size;
     extent->size -= size;
-    memmove(extent->data, extent->data + size, extent->size);
+    if (extent->data != NULL)
+        memmove(extent->data, extent->data + size, extent->size);
     charge(map, extent);
     shrink(extent);
 }
@@ -154,13 +166,13 @@ static void split(struct dirty_map *map, size_t at, uint64_t offset)
 {
     struct dirty_extent *extent = map->extents[at];
     size_t keep = (size_t)(offset - extent->offset);
+    const uint8_t *rest = extent->data != NULL ? extent->data + keep : NULL;
 
-    map_insert(map, at + 1,
-               extent_new(extent->owner, offset, extent->data + keep, extent->size - keep));
+    map_insert(map, at + 1, extent_new(extent->owner, offset, rest, extent->size - keep));
     cut_tail(map, extent, keep);
 }
 
-/* Takes [offset, end) away from extents that are not of `owner`. */
+/* Takes [offset, end) away from extents that are not data of `owner`. */
 static void cut_others(struct dirty_map *map, const struct dirty_owner *owner, uint64_t offset,
                        uint64_t end)
 {
@@ -168,7 +180,7 @@ static void cut_others(struct dirty_map *map, const struct dirty_owner *owner, u
 
     while (at < map->count && map->extents[at]->offset < end) {
         struct dirty_extent *extent = map->extents[at];
-        if (extent->owner == owner) {
+        if (extent->owner == owner && extent->data != NULL) {
             at++;
         } else if (extent->offset >= offset && extent_end(extent) <= end) {
             map_remove(map, at, at + 1);
@@ -209,8 +221,8 @@ static size_t fill_gap(struct dirty_map *map, size_t at, struct dirty_owner *own
 {
     struct dirty_extent *before = at > 0 ? map->extents[at - 1] : NULL;
 
-    if (before != NULL && before->owner == owner && extent_end(before) == offset &&
-        before->size < DIRTY_EXTENT_BYTES_MAX) {
+    if (before != NULL && before->owner == owner && before->data != NULL &&
+        extent_end(before) == offset && before->size < DIRTY_EXTENT_BYTES_MAX) {
         size_t room = DIRTY_EXTENT_BYTES_MAX - before->size;
         size_t part = size < room ? size : room;
         extend(map, before, data, part);
@@ -238,7 +250,7 @@ void dirty_map_write(struct dirty_map *map, struct dirty_owner *owner, uint64_t 
     assert(end >= offset);
     cut_others(map, owner, offset, end);
     size_t at = map_find(map, offset);
-    /* What is left in the range is the owner's own, and gaps. */
+    /* What is left in the range is the owner's own data, and gaps. */
     while (offset < end) {
         struct dirty_extent *extent = at < map->count ? map->extents[at] : NULL;
         uint64_t gap_end = extent != NULL && extent->offset < end ? extent->offset : end;
@@ -258,6 +270,36 @@ void dirty_map_write(struct dirty_map *map, struct dirty_owner *owner, uint64_t 
             at++;
         }
     }
+}
+
+void dirty_map_zero(struct dirty_map *map, struct dirty_owner *owner, uint64_t offset,
+                    uint64_t size)
+{
+    assert(owner != NULL && size > 0);
+    cut_others(map, NULL, offset, offset + size);
+    size_t at = map_find(map, offset);
+    struct dirty_extent *before = at > 0 ? map->extents[at - 1] : NULL;
+    if (before == NULL || before->owner != owner || before->data != NULL ||
+        extent_end(before) != offset) {
+        map_insert(map, at, extent_new(owner, offset, NULL, size));
+        return;
+    }
+    discharge(map, before);
+    before->size += size;
+    charge(map, before);
+}
+
+void dirty_map_extend(struct dirty_map *map, struct dirty_owner *owner, uint64_t size)
+{
+    struct dirty_extent *last = map->count > 0 ? map->extents[map->count - 1] : NULL;
+
+    assert(owner != NULL);
+    if (size <= dirty_map_end(map))
+        return;
+    if (last != NULL && last->owner == owner && last->size == 0)
+        last->offset = size;
+    else
+        map_insert(map, map->count, extent_new(owner, size, NULL, 0));
 }
 
 void dirty_map_truncate(struct dirty_map *map, uint64_t size)
@@ -315,9 +357,25 @@ void dirty_map_read(const struct dirty_map *map, uint64_t offset, void *buffer, 
             return;
         uint64_t from = extent->offset > offset ? extent->offset : offset;
         uint64_t to = extent_end(extent) < end ? extent_end(extent) : end;
-        memcpy((uint8_t *)buffer + (from - offset), extent->data + (from - extent->offset),
-               (size_t)(to - from));
+        if (extent->data == NULL)
+            memset((uint8_t *)buffer + (from - offset), 0, (size_t)(to - from));
+        else
+            memcpy((uint8_t *)buffer + (from - offset), extent->data + (from - extent->offset),
+                   (size_t)(to - from));
     }
+}
+
+enum dirty_kind dirty_map_probe(const struct dirty_map *map, uint64_t offset, uint64_t *ret_end)
+{
+    size_t at = map_find(map, offset);
+    const struct dirty_extent *extent = at < map->count ? map->extents[at] : NULL;
+
+    if (extent == NULL || extent->offset > offset) {
+        *ret_end = extent != NULL ? extent->offset : UINT64_MAX;
+        return DIRTY_NOTHING;
+    }
+    *ret_end = extent_end(extent);
+    return extent->data != NULL ? DIRTY_DATA : DIRTY_ZEROS;
 }
 
 uint64_t dirty_map_end(const struct dirty_map *map)

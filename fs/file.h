@@ -150,7 +150,14 @@ void file_wait(struct file *file, uint64_t round, struct op *op);
 int file_read(struct handle *handle, uint64_t offset, void *buffer, size_t size, uint32_t pid,
               size_t *ret_size);
 
+enum file_write_kind {
+    FILE_WRITE_DATA,
+    FILE_WRITE_ZEROS, /* as a hole, as far as they fill chunks; never to append */
+    FILE_WRITE_LENGTH /* none: the file is `offset` bytes long at least; `size` is 0 */
+};
+
 struct file_write {
+    enum file_write_kind kind;
     bool append;
     bool clear_suid;
     uint64_t offset;
@@ -163,6 +170,12 @@ struct file_write {
 /* Returns an enum file_answer, or a KE_ code: KE_TOO_LARGE, KE_BUSY (no memory
  * left for unpublished data), the error of an earlier publish. */
 int file_write(struct handle *handle, const struct file_write *write, uint64_t *ret_round);
+
+/* Where data or a hole begins, at or behind `offset`; a hole is at the end at the latest.
+ * KE_NOT_FOUND: there is no data, or `offset` is not in the file. */
+int file_seek(struct handle *handle, uint64_t offset, bool is_data, uint64_t *ret_offset);
+/* Whether there is data at `offset`, up to `*ret_end`. KE_NOT_FOUND behind the end. */
+int file_probe(struct handle *handle, uint64_t offset, bool *ret_is_data, uint64_t *ret_end);
 
 /* Truncates or extends as a part of the next publish. 0 or a KE_ code. */
 int file_truncate(struct handle *handle, uint64_t size, bool clear_suid, struct attr *ret_attr);

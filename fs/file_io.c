@@ -121,16 +121,28 @@ static struct handle *find_overfull(struct file *file)
     return handle;
 }
 
-/* Whether `size` more bytes of the handle fit one publish; else it is asked for. */
-static bool has_room(struct handle *handle, size_t size, uint64_t deadline_ns)
+/* What the write takes in memory. Zeros take none themselves. */
+static size_t write_cost(const struct file_write *write)
+{
+    return dirty_write_cost(write->kind == FILE_WRITE_DATA ? write->size : 0);
+}
+
+static size_t write_chunks(const struct file_write *write)
+{
+    return write->kind == FILE_WRITE_ZEROS ? command_zeros_chunks(write->size)
+                                           : dirty_write_chunks(write->size);
+}
+
+/* Whether the write fits the handle's next publish; else that is asked for. */
+static bool has_room(struct handle *handle, const struct file_write *write)
 {
     struct handle *full = find_overfull(handle->file);
 
-    if (exceeds(&handle->owner, FILE_HANDLE_COST_MAX - dirty_write_cost(size),
-                FILE_HANDLE_CHUNKS_MAX - dirty_write_chunks(size)))
+    if (exceeds(&handle->owner, FILE_HANDLE_COST_MAX - write_cost(write),
+                FILE_HANDLE_CHUNKS_MAX - write_chunks(write)))
         full = handle;
     if (full != NULL)
-        want_publish(full, deadline_ns);
+        want_publish(full, write->deadline_ns);
     return full == NULL;
 }
 
@@ -138,7 +150,7 @@ static bool has_room(struct handle *handle, size_t size, uint64_t deadline_ns)
 static int make_room(struct handle *handle, const struct file_write *write, uint64_t *ret_round)
 {
     struct file *file = handle->file;
-    size_t cost = dirty_write_cost(write->size);
+    size_t cost = write_cost(write);
     uint64_t offset = write->offset;
 
     if (handle->error != 0)
@@ -150,7 +162,7 @@ static int make_room(struct handle *handle, const struct file_write *write, uint
     if (file_check_detached(file)) {
         if (file_cost(file) + cost > FILE_REMOVED_COST_MAX)
             return KE_NO_SPACE;
-    } else if (!has_room(handle, write->size, write->deadline_ns)) {
+    } else if (!has_room(handle, write)) {
         *ret_round = file->waiters.round;
         return FILE_WAIT;
     }
@@ -190,10 +202,22 @@ static void write_now(struct handle *handle, const struct file_write *write)
     size_t before = file_cost(file);
     int64_t now_ns = fs_wall_clock_ns();
 
-    if (write->append)
-        layer_append(&file->dirty, &handle->owner, write->data, write->size, now_ns);
-    else
-        layer_write(&file->dirty, &handle->owner, write->offset, write->data, write->size, now_ns);
+    switch (write->kind) {
+    case FILE_WRITE_DATA:
+        if (write->append)
+            layer_append(&file->dirty, &handle->owner, write->data, write->size, now_ns);
+        else
+            layer_write(&file->dirty, &handle->owner, write->offset, write->data, write->size,
+                        now_ns);
+        break;
+    case FILE_WRITE_ZEROS:
+        layer_zero(&file->dirty, &handle->owner, file_size_below(file), write->offset, write->size,
+                   now_ns);
+        break;
+    case FILE_WRITE_LENGTH:
+        layer_extend(&file->dirty, &handle->owner, file_size_below(file), write->offset, now_ns);
+        break;
+    }
     if (write->clear_suid)
         layer_clear_suid(&file->dirty);
     note_writer(handle, write->writer);
@@ -204,7 +228,7 @@ int file_write(struct handle *handle, const struct file_write *write, uint64_t *
 {
     struct file *file = handle->file;
 
-    if (write->size == 0)
+    if (write->size == 0 && write->kind != FILE_WRITE_LENGTH)
         return FILE_READY;
     pthread_mutex_lock(&file->lock);
     int answer = make_room(handle, write, ret_round);

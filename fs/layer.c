@@ -1,6 +1,7 @@
 #include "fs/layer.h"
 
 #include "raftstore/memory.h"
+#include "raftstore/tree.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -108,7 +109,7 @@ static struct layer_append uncharge_append(struct layer *layer, size_t i)
     return append;
 }
 
-/* --- truncation --- */
+/* --- truncation and zeros --- */
 
 /* Where the first appended byte is shown. */
 static uint64_t append_offset(const struct layer *layer, uint64_t below)
@@ -141,6 +142,24 @@ void layer_truncate(struct layer *layer, uint64_t below, uint64_t size, int64_t 
         layer->low = size;
     layer->truncated = true;
     layer->end = size;
+    note_change(layer, now_ns);
+}
+
+void layer_zero(struct layer *layer, struct dirty_owner *owner, uint64_t below, uint64_t offset,
+                uint64_t size, int64_t now_ns)
+{
+    if (offset + size > append_offset(layer, below))
+        fix_appends(layer, below);
+    dirty_map_zero(&layer->extents, owner, offset, size);
+    note_change(layer, now_ns);
+}
+
+void layer_extend(struct layer *layer, struct dirty_owner *owner, uint64_t below, uint64_t size,
+                  int64_t now_ns)
+{
+    if (size > append_offset(layer, below))
+        fix_appends(layer, below);
+    dirty_map_extend(&layer->extents, owner, size);
     note_change(layer, now_ns);
 }
 
@@ -296,11 +315,49 @@ static void amend_set(const struct command_set_attr *set, struct attr *attr)
         attr->mtime_ns = set->mtime_ns;
 }
 
+enum layer_kind layer_probe(const struct layer *layer, uint64_t below, uint64_t offset,
+                            uint64_t *ret_end)
+{
+    uint64_t appends = append_offset(layer, below);
+    /* From here on nothing of what lies below is seen. */
+    uint64_t below_end = layer->truncated && layer->low < below ? layer->low : below;
+    enum dirty_kind kind = dirty_map_probe(&layer->extents, offset, ret_end);
+
+    if (kind == DIRTY_NOTHING && offset >= appends) {
+        *ret_end = layer_size(layer, below);
+        return LAYER_DATA;
+    }
+    if (*ret_end > appends)
+        *ret_end = appends;
+    if (kind != DIRTY_NOTHING)
+        return kind == DIRTY_DATA ? LAYER_DATA : LAYER_HOLE;
+    if (offset >= below_end)
+        return LAYER_HOLE;
+    if (*ret_end > below_end)
+        *ret_end = below_end;
+    return LAYER_BELOW;
+}
+
+static uint64_t holes_over(const struct layer *layer, const struct attr *below, uint64_t size)
+{
+    uint64_t rows = tree_chunk_count(below->size) - below->hole_chunks;
+    uint64_t chunks = tree_chunk_count(size);
+
+    if (layer->truncated && rows > tree_chunk_count(layer->low))
+        rows = tree_chunk_count(layer->low);
+    rows += layer->extents.data_chunks;
+    if (layer->append_bytes > 0)
+        rows += tree_chunk_count(layer->append_bytes) + 1;
+    return rows < chunks ? chunks - rows : 0;
+}
+
 void layer_amend_attr(const struct layer *layer, struct attr *attr)
 {
     if (layer_is_empty(layer))
         return;
-    attr->size = layer_size(layer, attr->size);
+    uint64_t size = layer_size(layer, attr->size);
+    attr->hole_chunks = holes_over(layer, attr, size);
+    attr->size = size;
     if (layer->mtime_ns != 0) {
         attr->mtime_ns = layer->mtime_ns;
         attr->ctime_ns = layer->mtime_ns;
@@ -337,7 +394,8 @@ static void pack_write(const struct layer *layer, struct command_write *write, s
         extents[i] = (struct command_extent){
             .offset = extent->offset,
             .data = extent->data,
-            .size = extent->size,
+            .size = extent->data != NULL ? extent->size : 0,
+            .zeros = extent->data == NULL ? extent->size : 0,
         };
     }
     write->extents = extents;

@@ -8,8 +8,8 @@
  * Pure: no I/O, no lock; the file that embeds a layer guards it.
  *
  * Appended bytes have no offset until they are applied; they are shown behind
- * everything else. What a position names is the file as shown, so a truncation
- * turns them into extents first.
+ * everything else. What a position names is the file as shown, so a truncation,
+ * and zeros behind them, turn them into extents first.
  */
 #ifndef KEELFS_FS_LAYER_H
 #define KEELFS_FS_LAYER_H
@@ -54,6 +54,12 @@ size_t layer_cost(const struct layer *layer);
 /* `now_ns` is the wall clock: the new mtime. */
 void layer_write(struct layer *layer, struct dirty_owner *owner, uint64_t offset, const void *data,
                  size_t size, int64_t now_ns);
+/* Zeros instead of data: as far as they fill chunks they take no room. */
+void layer_zero(struct layer *layer, struct dirty_owner *owner, uint64_t below, uint64_t offset,
+                uint64_t size, int64_t now_ns);
+/* The file gets `size` bytes at least: what others append meanwhile stays. */
+void layer_extend(struct layer *layer, struct dirty_owner *owner, uint64_t below, uint64_t size,
+                  int64_t now_ns);
 void layer_append(struct layer *layer, struct dirty_owner *owner, const void *data, size_t size,
                   int64_t now_ns);
 
@@ -87,7 +93,14 @@ uint64_t layer_size(const struct layer *layer, uint64_t below);
 void layer_read(const struct layer *layer, uint64_t below, uint64_t offset, void *buffer,
                 size_t size);
 
-/* Size, times, mode and owner with the layer over what has `attr`. */
+/* What is at `offset`, which is in the file, up to `*ret_end`: data or a hole of the
+ * layer's, or what lies below. */
+enum layer_kind { LAYER_BELOW, LAYER_DATA, LAYER_HOLE };
+enum layer_kind layer_probe(const struct layer *layer, uint64_t below, uint64_t offset,
+                            uint64_t *ret_end);
+
+/* Size, times, mode, owner and holes with the layer over what has `attr`. Of holes that are
+ * written over, as many are counted as may be filled. */
 void layer_amend_attr(const struct layer *layer, struct attr *attr);
 
 /* Adds the layer's requests to `cmd`; every byte is copied. `if_version`: refused

@@ -2,8 +2,6 @@
 
 #include "fs/init_flags.h"
 
-/* What is missing is answered by the kernel: all bytes of a file are data to
- * lseek(2). */
 const struct fuse_lowlevel_ops ops_table = {
     .init = init_flags_want,
     .lookup = ops_lookup,
@@ -27,6 +25,7 @@ const struct fuse_lowlevel_ops ops_table = {
     .fsync = ops_fsync,
     .copy_file_range = ops_copy_file_range,
     .fallocate = ops_fallocate,
+    .lseek = ops_lseek,
     .getlk = ops_getlk,
     .setlk = ops_setlk,
     .flock = ops_flock,

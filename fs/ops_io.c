@@ -1,4 +1,4 @@
-/* Open files in use: read, write, fallocate, flush, fsync. */
+/* Open files in use: read, write, lseek, fallocate, flush, fsync. */
 #include "fs/control.h"
 #include "fs/errno.h"
 #include "fs/file.h"
@@ -9,12 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* As much as one write(2) of the kernel brings. */
 #define COPY_BLOCK_MAX (1u << 20)
 
-/* Zeros that are written for one fallocate(2). */
-#define ZEROS_MAX (64u << 20)
+/* Of a hole that is copied, in one call: the answer has 32 bits. */
+#define COPY_HOLE_MAX (1u << 30)
 
 static struct handle *handle_of(const struct fuse_file_info *fi)
 {
@@ -49,10 +50,9 @@ struct io_request {
     struct handle *handle; /* stays open: the kernel waits for the answer */
     struct inode *inode;   /* pinned */
     struct file_write write;
-    uint64_t zero_end; /* zeros are written up to here, a block a time; 0: none */
-    void *data;        /* own copy of what is written, or NULL */
-    size_t held;       /* its size, as the budget knows it */
-    bool is_write;     /* the answer is a number of bytes */
+    void *data;    /* own copy of what is written, or NULL */
+    size_t held;   /* its size, as the budget knows it */
+    bool is_write; /* the answer is a number of bytes */
     bool is_written;
     bool publishes; /* after the write: the file was opened with O_SYNC */
     struct file_publish publish;
@@ -83,7 +83,7 @@ static struct io_request *io_start(fuse_req_t req, struct handle *handle)
 /* For a write that waits: its data is libfuse's and goes with the handler. */
 static bool keep_data(struct io_request *io)
 {
-    if (!io->is_write || io->is_written || io->data != NULL)
+    if (!io->is_write || io->is_written || io->data != NULL || io->write.data == NULL)
         return true;
     if (!budget_hold(&io->request.fs->budget, io->write.size))
         return false;
@@ -143,28 +143,14 @@ static void publish_step(struct request *request, const struct op_result *result
         io_wait(io, answer, round, publish_step);
 }
 
-/* The next block of zeros. False: that was the last. */
-static bool zero_on(struct io_request *io)
-{
-    io->write.offset += io->write.size;
-    if (io->write.offset >= io->zero_end)
-        return false;
-    if (io->zero_end - io->write.offset < io->write.size)
-        io->write.size = (size_t)(io->zero_end - io->write.offset);
-    return true;
-}
-
 static void write_step(struct request *request, const struct op_result *result)
 {
     struct io_request *io = (struct io_request *)request;
     uint64_t round;
     int answer = result->code;
 
-    if (answer == 0) {
-        do {
-            answer = file_write(io->handle, &io->write, &round);
-        } while (answer == FILE_READY && zero_on(io));
-    }
+    if (answer == 0)
+        answer = file_write(io->handle, &io->write, &round);
     if (answer < 0) {
         request_fail(request, answer);
         return;
@@ -201,14 +187,40 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, of
     write_step(&io->request, &begin);
 }
 
+/* Brings what is to be copied, one block of data or much of a hole: the kernel asks on. */
+static int copy_in(struct io_request *io, struct handle *from, uint64_t offset, size_t size,
+                   uint32_t pid)
+{
+    bool is_data;
+    uint64_t end;
+    int code = file_probe(from, offset, &is_data, &end);
+
+    if (code == KE_NOT_FOUND)
+        return 0; /* behind the end there is nothing */
+    if (code != 0)
+        return code;
+    size = end - offset < size ? (size_t)(end - offset) : size;
+    if (!is_data) {
+        io->write.kind = FILE_WRITE_ZEROS;
+        io->write.size = size < COPY_HOLE_MAX ? size : COPY_HOLE_MAX;
+        return 0;
+    }
+    size = size < COPY_BLOCK_MAX ? size : COPY_BLOCK_MAX;
+    if (!budget_hold(&io->request.fs->budget, size))
+        return KE_BUSY;
+    io->held = size;
+    io->data = mem_alloc(size);
+    io->write.data = io->data;
+    return file_read(from, offset, io->data, size, pid, &io->write.size);
+}
+
 /* What the kernel would do by reading through its page cache, with the version
- * that the source was opened at. One block a call: the kernel asks on. */
+ * that the source was opened at, but for the holes: they stay holes. */
 void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
                          struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
                          struct fuse_file_info *fi_out, size_t size, int flags)
 {
     const struct op_result begin = {0};
-    size_t got = 0;
 
     (void)flags;
     if (control_owns(ino_in) || control_owns(ino_out)) {
@@ -216,61 +228,45 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
         return;
     }
     struct io_request *io = io_start(req, handle_of(fi_out));
-    size = size < COPY_BLOCK_MAX ? size : COPY_BLOCK_MAX;
-    if (!budget_hold(&io->request.fs->budget, size)) {
-        request_fail(&io->request, KE_BUSY);
-        return;
-    }
-    io->data = mem_alloc(size);
-    io->held = size;
-    int code = file_read(handle_of(fi_in), (uint64_t)off_in, io->data, size,
-                         (uint32_t)fuse_req_ctx(req)->pid, &got);
-    if (code != 0) {
-        request_fail(&io->request, code);
-        return;
-    }
     io->write = (struct file_write){
         .clear_suid = fuse_req_ctx(req)->uid != 0,
         .offset = (uint64_t)off_out,
-        .data = io->data,
-        .size = got,
         .deadline_ns = io->request.deadline_ns,
     };
     io->is_write = true;
-    write_step(&io->request, &begin);
+    int code =
+        copy_in(io, handle_of(fi_in), (uint64_t)off_in, size, (uint32_t)fuse_req_ctx(req)->pid);
+    if (code != 0)
+        request_fail(&io->request, code);
+    else
+        write_step(&io->request, &begin);
 }
 
-/* --- fallocate --- */
+/* --- lseek, fallocate --- */
 
-static void write_zeros(fuse_req_t req, struct handle *handle, uint64_t offset, uint64_t end)
+/* Only for data and holes: the kernel knows the rest. */
+void ops_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
 {
-    const struct op_result begin = {0};
-    struct io_request *io = io_start(req, handle);
-    size_t size = end - offset < COPY_BLOCK_MAX ? (size_t)(end - offset) : COPY_BLOCK_MAX;
+    uint64_t found;
 
-    if (!budget_hold(&io->request.fs->budget, size)) {
-        request_fail(&io->request, KE_BUSY);
+    if (control_owns(ino) || (whence != SEEK_DATA && whence != SEEK_HOLE)) {
+        fuse_reply_err(req, EINVAL);
         return;
     }
-    io->held = size;
-    io->data = mem_zalloc(size);
-    io->zero_end = end;
-    io->write = (struct file_write){
-        .clear_suid = fuse_req_ctx(req)->uid != 0,
-        .offset = offset,
-        .data = io->data,
-        .size = size,
-        .deadline_ns = io->request.deadline_ns,
-    };
-    write_step(&io->request, &begin);
+    int code = file_seek(handle_of(fi), (uint64_t)offset, whence == SEEK_DATA, &found);
+    if (code == 0)
+        fuse_reply_lseek(req, (off_t)found);
+    else
+        fuse_reply_err(req, code == KE_NOT_FOUND ? ENXIO : errno_of(code));
 }
 
-/* Nothing is set aside: room is found, or not, when a write is published. Holes are
- * zeros that are written, and a longer file has one at its end: a truncation would
- * cut off what other nodes append meanwhile. */
+/* Nothing is set aside: room is found, or not, when a write is published. A longer file
+ * is made so without a truncation, which would cut off what other nodes append
+ * meanwhile. */
 void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
                    struct fuse_file_info *fi)
 {
+    const struct op_result begin = {0};
     bool zeroes = (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0;
     uint64_t start = (uint64_t)offset;
     uint64_t end = start + (uint64_t)length;
@@ -281,17 +277,26 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t
         fuse_reply_err(req, EOPNOTSUPP);
         return;
     }
+    if (end > TREE_FILE_MAX && !(mode & FALLOC_FL_KEEP_SIZE)) {
+        fuse_reply_err(req, EFBIG);
+        return;
+    }
     file_show_handle(handle_of(fi), &attr);
     if ((mode & FALLOC_FL_KEEP_SIZE) && end > attr.size)
         end = attr.size;
-    if (!zeroes)
-        start = end > attr.size ? end - 1 : end;
-    if (start >= end)
+    if (zeroes ? start >= end : end <= attr.size) {
         fuse_reply_err(req, 0);
-    else if (end - start > ZEROS_MAX)
-        fuse_reply_err(req, EOPNOTSUPP);
-    else
-        write_zeros(req, handle_of(fi), start, end);
+        return;
+    }
+    struct io_request *io = io_start(req, handle_of(fi));
+    io->write = (struct file_write){
+        .kind = zeroes ? FILE_WRITE_ZEROS : FILE_WRITE_LENGTH,
+        .clear_suid = fuse_req_ctx(req)->uid != 0,
+        .offset = zeroes ? start : end,
+        .size = zeroes ? (size_t)(end - start) : 0,
+        .deadline_ns = io->request.deadline_ns,
+    };
+    write_step(&io->request, &begin);
 }
 
 /* One process closes the file; others may go on using it. */

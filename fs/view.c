@@ -116,3 +116,34 @@ int view_read(struct view *view, uint64_t offset, void *buffer, size_t size, siz
         return read_small(view, offset, buffer, size, ret_size);
     return tree_read(view->tree, &view->attr, offset, buffer, size, ret_size);
 }
+
+/* Of a small file that was read, what is nothing but zeros is a hole. */
+static void probe_content(const struct view *view, uint64_t offset, bool *ret_is_data,
+                          uint64_t *ret_end)
+{
+    uint64_t from = offset - offset % TREE_CHUNK_SIZE;
+    uint64_t size = view->attr.size;
+
+    *ret_end = size - from > TREE_CHUNK_SIZE ? from + TREE_CHUNK_SIZE : size;
+    *ret_is_data = false;
+    for (uint64_t at = from; at < *ret_end && !*ret_is_data; at++)
+        *ret_is_data = view->content[at] != 0;
+}
+
+int view_probe(struct view *view, uint64_t offset, bool *ret_is_data, uint64_t *ret_end)
+{
+    int code = 0;
+
+    assert(offset < view->attr.size);
+    pthread_mutex_lock(&view->lock);
+    if (view->attr.hole_chunks == 0 || (view->tree == NULL && view->content == NULL)) {
+        *ret_is_data = true;
+        *ret_end = view->attr.size;
+    } else if (view->tree != NULL) {
+        code = tree_probe(view->tree, &view->attr, offset, ret_is_data, ret_end);
+    } else {
+        probe_content(view, offset, ret_is_data, ret_end);
+    }
+    pthread_mutex_unlock(&view->lock);
+    return code;
+}

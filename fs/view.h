@@ -49,4 +49,8 @@ bool view_is_aged(struct view *view);
 /* Up to `size` bytes at `offset`; short only at the end. `*ret_size` bytes. */
 int view_read(struct view *view, uint64_t offset, void *buffer, size_t size, size_t *ret_size);
 
+/* Whether there is data at `offset`, which is in the file, up to `*ret_end`; else it is a
+ * hole. What cannot be read is data. */
+int view_probe(struct view *view, uint64_t offset, bool *ret_is_data, uint64_t *ret_end);
+
 #endif

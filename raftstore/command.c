@@ -1,8 +1,11 @@
 #include "raftstore/command.h"
 
 #include "raft_cmdpb.pb-c.h"
+#include "raftstore/hole_map.h"
 #include "raftstore/memory.h"
+#include "raftstore/tree.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +211,15 @@ void command_create(struct command *cmd, const struct command_create *create)
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Create;
     request.create = &body;
     append_request(cmd, &request);
+}
+
+uint32_t command_zeros_chunks(uint64_t size)
+{
+    uint64_t chunks = size / TREE_CHUNK_SIZE;
+    uint64_t rows = chunks < COMMAND_ZEROED_ROWS_MAX ? chunks : COMMAND_ZEROED_ROWS_MAX;
+
+    assert(size <= TREE_FILE_MAX);
+    return (uint32_t)(2 + rows + chunks / HOLE_MAP_CHUNKS);
 }
 
 /* To nothing: a shorter file still has its last chunk written anew. */

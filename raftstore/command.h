@@ -23,6 +23,10 @@
  * extent rewrites its whole chunk, so this bounds what apply writes. Past it:
  * KE_TOO_LARGE. */
 #define COMMAND_CHUNKS_MAX 8192
+/* Zeros count for the chunks that they delete one by one, from some number on all at
+ * once, for their two ends, and for the maps of holes that they touch. */
+#define COMMAND_ZEROED_ROWS_MAX 1024
+uint32_t command_zeros_chunks(uint64_t size);
 
 struct command;
 

@@ -13,7 +13,7 @@
 
 /* Rows that are deleted one by one. More of them go by a range, which costs the same
  * for any number, but is a burden on whoever reads nearby. */
-#define DELETE_ROWS_MAX 1024
+#define DELETE_ROWS_MAX COMMAND_ZEROED_ROWS_MAX
 
 static uint32_t chunk_of(uint64_t offset)
 {
@@ -278,14 +278,6 @@ static void write_zeros(struct chunk_writer *writer, uint64_t offset, uint64_t s
 
 /* --- one write request --- */
 
-/* Rows that zeros make or delete one by one, and maps of holes that they touch. */
-static uint64_t zeros_cost(uint64_t size)
-{
-    uint64_t chunks = size / TREE_CHUNK_SIZE;
-
-    return 2 + (chunks < DELETE_ROWS_MAX ? chunks : DELETE_ROWS_MAX) + chunks / HOLE_MAP_CHUNKS;
-}
-
 /* Extends `*size` by a write of `length` bytes of data, or of zeros, and counts the rows
  * it makes. `*last` is the chunk of the byte before it, which a write may go on in without
  * a row of its own. */
@@ -301,7 +293,7 @@ static int check_extent(struct run *run, uint64_t offset, uint64_t length, bool 
         *size = offset + length;
     }
     if (zeros || length == 0) {
-        run->chunks += zeros ? zeros_cost(length) : 0;
+        run->chunks += zeros ? command_zeros_chunks(length) : 0;
     } else {
         first = chunk_of(offset);
         run->chunks += tree_chunk_count(offset + length) - first - (first == *last ? 1 : 0);

@@ -1,4 +1,5 @@
 #include "fs/dirty.h"
+#include "raftstore/command.h"
 #include "raftstore/tree.h"
 #include "seed.h"
 
@@ -145,6 +146,50 @@ Test(dirty, every_chunk_that_an_extent_touches_counts)
     dirty_map_clear(&map);
 }
 
+Test(dirty, zeros_take_no_memory_and_count_as_what_they_delete)
+{
+    struct dirty_map map = {0};
+
+    dirty_map_zero(&map, &one, 0, TREE_FILE_MAX);
+    cr_assert_eq(one.cost, DIRTY_EXTENT_COST);
+    cr_assert_eq(one.chunks, command_zeros_chunks(TREE_FILE_MAX));
+    cr_assert_eq(map.data_chunks, 0);
+    write_text(&map, &one, 5, "abc");
+    cr_assert_eq(map.count, 3);
+    cr_assert_eq(map.data_chunks, 1);
+    char text[10];
+    memset(text, '.', sizeof(text));
+    dirty_map_read(&map, 0, text, sizeof(text));
+    cr_assert_eq(memcmp(text, "\0\0\0\0\0abc\0\0", 10), 0);
+    dirty_map_clear(&map);
+    cr_assert_eq(one.chunks, 0);
+}
+
+Test(dirty, a_length_is_the_end_of_the_map_and_nothing_else)
+{
+    struct dirty_map map = {0};
+    uint64_t end;
+
+    write_text(&map, &one, 0, "abc");
+    dirty_map_extend(&map, &two, 7);
+    dirty_map_extend(&map, &two, 5);
+    cr_assert_eq(dirty_map_end(&map), 7);
+    dirty_map_extend(&map, &two, 9);
+    cr_assert_eq(map.count, 2);
+    cr_assert_str_eq(show(&map, 0), "abc.......");
+    cr_assert_eq(dirty_map_probe(&map, 4, &end), DIRTY_NOTHING);
+    write_text(&map, &two, 9, "z");
+    write_text(&map, &two, 6, "xyz");
+    cr_assert_str_eq(show(&map, 0), "abc...xyzz");
+    write_text(&map, &one, 5, "vwxyz");
+    cr_assert_str_eq(show(&map, 0), "abc..vwxyz");
+    dirty_map_extend(&map, &one, 20);
+    dirty_map_truncate(&map, 8);
+    cr_assert_eq(dirty_map_end(&map), 8);
+    dirty_map_clear(&map);
+    cr_assert_eq(two.cost, 0);
+}
+
 /* --- against a model: for each byte, its value and who wrote it --- */
 
 #define MODEL_SIZE   512
@@ -161,14 +206,16 @@ static void model_check(const struct dirty_map *map, const struct model *model)
     struct dirty_owner *owner_at[MODEL_SIZE] = {0};
     uint8_t bytes[MODEL_SIZE];
     size_t cost = 0;
+    size_t data_chunks = 0;
     uint64_t end = 0;
 
     for (size_t i = 0; i < map->count; i++) {
         const struct dirty_extent *extent = map->extents[i];
         cr_assert_gt(extent->size, 0);
+        data_chunks += extent->data != NULL ? 1 : 0;
         cr_assert_geq(extent->offset, end, "extents overlap or are out of order");
         end = extent->offset + extent->size;
-        cost += extent->size + DIRTY_EXTENT_COST;
+        cost += (extent->data != NULL ? extent->size : 0) + DIRTY_EXTENT_COST;
         for (size_t j = 0; j < extent->size; j++)
             owner_at[extent->offset + j] = extent->owner;
     }
@@ -179,6 +226,7 @@ static void model_check(const struct dirty_map *map, const struct model *model)
         cr_assert_eq(bytes[i], model->owner[i] != NULL ? model->value[i] : 0, "byte %zu", i);
     }
     cr_assert_eq(map->cost, cost);
+    cr_assert_eq(map->data_chunks, data_chunks);
 }
 
 static void model_forget(struct model *model, size_t from, const struct dirty_owner *owner)
@@ -198,12 +246,16 @@ static void step_write(struct dirty_map *map, struct model *model, struct dirty_
 
     if (size > MODEL_SIZE - offset)
         size = MODEL_SIZE - offset;
+    bool zeros = size > 0 && seed_below(state, 4) == 0;
     for (size_t i = 0; i < size; i++) {
-        data[i] = (uint8_t)seed_next(state);
+        data[i] = zeros ? 0 : (uint8_t)seed_next(state);
         model->value[offset + i] = data[i];
         model->owner[offset + i] = owner;
     }
-    dirty_map_write(map, owner, offset, data, size);
+    if (zeros)
+        dirty_map_zero(map, owner, offset, size);
+    else
+        dirty_map_write(map, owner, offset, data, size);
 }
 
 static void step_take(struct dirty_map *map, struct model *model, struct dirty_owner *owner)
@@ -263,7 +315,9 @@ Test(dirty, random_operations_agree_with_a_model)
         }
         model_check(&map, &model);
         cr_assert_eq(map.cost, owners[0].cost + owners[1].cost + owners[2].cost);
-        cr_assert_eq(map.count, owners[0].chunks + owners[1].chunks + owners[2].chunks);
+        /* Zeros count for two. */
+        cr_assert_eq(2 * map.count - map.data_chunks,
+                     owners[0].chunks + owners[1].chunks + owners[2].chunks);
     }
     dirty_map_clear(&map);
     cr_assert_eq(owners[0].chunks, 0);

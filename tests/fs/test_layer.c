@@ -1,4 +1,5 @@
 #include "fs/layer.h"
+#include "raftstore/tree.h"
 #include "seed.h"
 
 #include <criterion/criterion.h>
@@ -208,6 +209,59 @@ Test(layer, a_mode_set_by_hand_loses_set_user_id_to_the_next_write_alone)
     layer_clear(&layer);
 }
 
+static enum layer_kind kind_at(const struct layer *layer, uint64_t offset, uint64_t expected_end)
+{
+    uint64_t end;
+    enum layer_kind kind = layer_probe(layer, 100, offset, &end);
+
+    cr_assert_eq(end, expected_end, "%llu", (unsigned long long)end);
+    return kind;
+}
+
+Test(layer, data_and_holes_are_told_from_what_lies_below)
+{
+    struct layer layer = {0};
+
+    cr_assert_eq(kind_at(&layer, 5, 100), LAYER_BELOW);
+    write_text(&layer, &one, 10, "abc");
+    layer_zero(&layer, &one, 100, 20, 30, NOW);
+    write_text(&layer, &one, 120, "def");
+    append_text(&layer, &one, "append");
+    cr_assert_eq(kind_at(&layer, 0, 10), LAYER_BELOW);
+    cr_assert_eq(kind_at(&layer, 11, 13), LAYER_DATA);
+    cr_assert_eq(kind_at(&layer, 13, 20), LAYER_BELOW);
+    cr_assert_eq(kind_at(&layer, 20, 50), LAYER_HOLE);
+    cr_assert_eq(kind_at(&layer, 60, 100), LAYER_BELOW);
+    cr_assert_eq(kind_at(&layer, 100, 120), LAYER_HOLE);
+    cr_assert_eq(kind_at(&layer, 121, 123), LAYER_DATA);
+    cr_assert_eq(kind_at(&layer, 123, 129), LAYER_DATA);
+    layer_truncate(&layer, 100, 60, NOW);
+    layer_truncate(&layer, 100, 80, NOW);
+    cr_assert_eq(kind_at(&layer, 55, 60), LAYER_BELOW);
+    cr_assert_eq(kind_at(&layer, 60, 80), LAYER_HOLE);
+    layer_clear(&layer);
+}
+
+Test(layer, holes_are_counted_as_far_as_they_are_not_written)
+{
+    struct attr attr = {.type = FILE_REGULAR, .size = 0};
+    struct layer layer = {0};
+
+    layer_extend(&layer, &one, 0, 10 * TREE_CHUNK_SIZE, NOW);
+    layer_amend_attr(&layer, &attr);
+    cr_assert_eq(attr.size, 10 * TREE_CHUNK_SIZE);
+    cr_assert_eq(attr.hole_chunks, 10);
+    write_text(&layer, &one, 5 * TREE_CHUNK_SIZE, "abc");
+    attr = (struct attr){.type = FILE_REGULAR, .size = 0};
+    layer_amend_attr(&layer, &attr);
+    cr_assert_eq(attr.hole_chunks, 9);
+    layer_truncate(&layer, 0, 1, NOW);
+    attr = (struct attr){.type = FILE_REGULAR, .size = 4 * TREE_CHUNK_SIZE};
+    layer_amend_attr(&layer, &attr);
+    cr_assert_eq(attr.hole_chunks, 0);
+    layer_clear(&layer);
+}
+
 /* --- against a model: the bytes of the whole file --- */
 
 #define MODEL_MAX   4096
@@ -242,15 +296,28 @@ static void random_step(struct layer *layer, struct model *model, uint64_t *stat
 
     for (size_t i = 0; i < size; i++)
         data[i] = (uint8_t)(1 + seed_below(state, 255));
-    switch (seed_below(state, 8)) {
+    switch (seed_below(state, 10)) {
     case 0: {
         size_t to = seed_below(state, (uint32_t)model->size + 40);
         layer_truncate(layer, MODEL_BELOW, to, NOW);
         model_resize(model, to);
         break;
     }
-    case 1:
-    case 2:
+    case 1: {
+        size_t offset = seed_below(state, (uint32_t)model->size + 20);
+        memset(data, 0, size);
+        layer_zero(layer, &one, MODEL_BELOW, offset, size, NOW);
+        model_write(model, offset, data, size);
+        break;
+    }
+    case 2: {
+        size_t to = model->size + seed_below(state, 20);
+        layer_extend(layer, &one, MODEL_BELOW, to, NOW);
+        model_resize(model, to);
+        break;
+    }
+    case 3:
+    case 4:
         layer_append(layer, &one, data, size, NOW);
         model_write(model, model->size, data, size);
         break;
