@@ -73,9 +73,6 @@ struct raft {
     struct raft_config config;
 };
 
-// The mark of a campaign that the leader itself asked for; it overrides leases.
-#define RAFT_TRANSFER_CONTEXT "transfer"
-
 enum raft_campaign { RAFT_CAMPAIGN_PRE, RAFT_CAMPAIGN_REAL, RAFT_CAMPAIGN_TRANSFER };
 
 // step.c

@@ -36,6 +36,12 @@ bool raft_message_is_response(enum raft_message_type type)
     return is_type(type) && types[type].response;
 }
 
+bool raft_message_is_transfer_campaign(const struct raft_message *m)
+{
+    return m->context_size == sizeof(RAFT_TRANSFER_CONTEXT) - 1 &&
+           memcmp(m->context, RAFT_TRANSFER_CONTEXT, m->context_size) == 0;
+}
+
 bool raft_is_worker(uint64_t id)
 {
     return id == RAFT_APPEND_WORKER || id == RAFT_APPLY_WORKER;

@@ -111,6 +111,10 @@ struct raft_message {
     size_t response_count;
 };
 
+// The context of a campaign that the leader itself asked for; it overrides leases.
+#define RAFT_TRANSFER_CONTEXT "transfer"
+bool raft_message_is_transfer_campaign(const struct raft_message *m);
+
 // An empty message of this type. Nothing to release yet.
 void raft_message_init(struct raft_message *m, enum raft_message_type type);
 // Drops everything the message owns and leaves it empty. Safe on a released message.

@@ -1,5 +1,4 @@
 #include <assert.h>
-#include <string.h>
 
 #include "raft/core.h"
 #include "raft/fault.h"
@@ -49,12 +48,6 @@ static bool comes_from_leader(enum raft_message_type type)
            type == RAFT_MESSAGE_SNAPSHOT;
 }
 
-static bool is_transfer_campaign(const struct raft_message *m)
-{
-    return m->context_size == sizeof(RAFT_TRANSFER_CONTEXT) - 1 &&
-           memcmp(m->context, RAFT_TRANSFER_CONTEXT, m->context_size) == 0;
-}
-
 static void tell_vote_in_lease(struct raft *r, const struct raft_message *m)
 {
     uint64_t last_term = 0;
@@ -71,7 +64,7 @@ static void tell_vote_in_lease(struct raft *r, const struct raft_message *m)
 static bool enter_higher_term(struct raft *r, const struct raft_message *m)
 {
     if (m->type == RAFT_MESSAGE_REQUEST_VOTE || m->type == RAFT_MESSAGE_PRE_VOTE) {
-        if (!is_transfer_campaign(m) && raft_is_in_lease(r)) {
+        if (!raft_message_is_transfer_campaign(m) && raft_is_in_lease(r)) {
             tell_vote_in_lease(r, m);
             return false;
         }
