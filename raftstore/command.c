@@ -3,6 +3,7 @@
 #include "raft_cmdpb.pb-c.h"
 #include "raftstore/hole_map.h"
 #include "raftstore/memory.h"
+#include "raftstore/touch.h"
 #include "raftstore/tree.h"
 
 #include <assert.h>
@@ -25,6 +26,8 @@ struct command {
     uint32_t uid;
     uint32_t gid;
     bool takes_space;
+    size_t touched_count;
+    uint64_t touched[COMMAND_TOUCHED_MAX];
 };
 
 /* A key and a fixed64, two keys and two varints. */
@@ -125,6 +128,66 @@ const void *command_bytes(const struct command *cmd, size_t *ret_size)
     return cmd->bytes;
 }
 
+const uint64_t *command_touched(const struct command *cmd, size_t *ret_count)
+{
+    *ret_count = cmd->touched_count;
+    return cmd->touched;
+}
+
+/* --- what it changes --- */
+
+static void touch(struct command *cmd, uint64_t key)
+{
+    bool is_everything = cmd->touched_count == 1 && touch_is_everything(cmd->touched[0]);
+
+    if (is_everything) {
+        return;
+    }
+    if (touch_is_everything(key) || cmd->touched_count == COMMAND_TOUCHED_MAX) {
+        cmd->touched[0] = TOUCH_EVERYTHING;
+        cmd->touched_count = 1;
+        return;
+    }
+    cmd->touched[cmd->touched_count++] = key;
+}
+
+static void touch_attributes(struct command *cmd, const char *path)
+{
+    touch(cmd, touch_key(path, strlen(path)));
+}
+
+/* Where the path of the directory above the first `size` bytes ends. */
+static size_t parent_size(const char *path, size_t size)
+{
+    while (size > 0 && path[size - 1] != '/') {
+        size--;
+    }
+    return size > 0 ? size - 1 : 0;
+}
+
+/* The name comes, goes or becomes another object's, which its directory shows. */
+static void touch_name(struct command *cmd, const char *path, size_t size)
+{
+    touch(cmd, touch_key(path, size) | TOUCH_NAMES);
+    touch(cmd, touch_key(path, parent_size(path, size)) | TOUCH_NAMES);
+}
+
+/* The same for a file whose directories may be made on the way. */
+static void touch_name_and_parents(struct command *cmd, const char *path, size_t size)
+{
+    touch(cmd, touch_key(path, size) | TOUCH_NAMES);
+    for (size_t i = 0; size > 0 && i < COMMAND_TOUCHED_MAX; i++) {
+        size = parent_size(path, size);
+        touch(cmd, touch_key(path, size) | TOUCH_NAMES);
+    }
+}
+
+/* Only pairs of `default` are files. */
+static bool is_file_pair(const char *cf)
+{
+    return strcmp(cf, "lock") != 0 && strcmp(cf, "write") != 0;
+}
+
 /* --- conditions --- */
 
 static void append_condition(struct command *cmd, Keelfspb__Condition__Kind kind, const char *path,
@@ -174,6 +237,9 @@ void command_put(struct command *cmd, const char *cf, const void *key, size_t ke
     put.key = borrow(key, key_size);
     put.value = borrow(value, value_size);
     cmd->takes_space = true;
+    if (is_file_pair(cf)) {
+        touch_name_and_parents(cmd, key, key_size);
+    }
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Put;
     request.put = &put;
     append_request(cmd, &request);
@@ -186,6 +252,9 @@ void command_delete(struct command *cmd, const char *cf, const void *key, size_t
 
     delete.cf = (char *)cf;
     delete.key = borrow(key, key_size);
+    if (is_file_pair(cf)) {
+        touch_name(cmd, key, key_size);
+    }
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Delete;
     request.delete_ = &delete;
     append_request(cmd, &request);
@@ -208,6 +277,7 @@ void command_create(struct command *cmd, const struct command_create *create)
     body.rdev = create->rdev;
     body.umask = create->umask;
     cmd->takes_space = true;
+    touch_name(cmd, create->path, strlen(create->path));
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Create;
     request.create = &body;
     append_request(cmd, &request);
@@ -255,6 +325,7 @@ void command_write(struct command *cmd, const struct command_write *write)
     if (!is_only_truncation(write)) {
         cmd->takes_space = true;
     }
+    touch_attributes(cmd, write->path);
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Write;
     request.write = &body;
     append_request(cmd, &request);
@@ -279,6 +350,7 @@ void command_set_attr(struct command *cmd, const struct command_set_attr *set)
     if ((set->mask & COMMAND_SET_SIZE) == 0 || set->size > 0) {
         cmd->takes_space = true;
     }
+    touch_attributes(cmd, set->path);
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__SetAttr;
     request.set_attr = &body;
     append_request(cmd, &request);
@@ -291,6 +363,7 @@ void command_remove(struct command *cmd, const char *path, bool directory)
 
     body.path = borrow_text(path);
     body.directory = directory;
+    touch_name(cmd, path, strlen(path));
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Remove;
     request.remove = &body;
     append_request(cmd, &request);
@@ -305,6 +378,7 @@ void command_rename(struct command *cmd, const char *from, const char *to, bool 
     body.to = borrow_text(to);
     body.no_replace = no_replace;
     cmd->takes_space = true;
+    touch(cmd, TOUCH_EVERYTHING);
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Rename;
     request.rename = &body;
     append_request(cmd, &request);
@@ -319,6 +393,7 @@ void command_exchange(struct command *cmd, const char *from, const char *to)
     body.to = borrow_text(to);
     body.exchange = true;
     cmd->takes_space = true;
+    touch(cmd, TOUCH_EVERYTHING);
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Rename;
     request.rename = &body;
     append_request(cmd, &request);
@@ -333,6 +408,8 @@ void command_link(struct command *cmd, const char *from, uint64_t id, const char
     body.id = id;
     body.to = borrow_text(to);
     cmd->takes_space = true;
+    touch_attributes(cmd, from);
+    touch_name(cmd, to, strlen(to));
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__Link;
     request.link = &body;
     append_request(cmd, &request);
@@ -352,6 +429,7 @@ void command_set_xattr(struct command *cmd, const char *path, uint64_t id, const
     if (mode != COMMAND_XATTR_REMOVE) {
         cmd->takes_space = true;
     }
+    touch_attributes(cmd, path);
     request.cmd_type = RAFT_CMDPB__CMD_TYPE__SetXattr;
     request.set_xattr = &body;
     append_request(cmd, &request);

@@ -27,6 +27,8 @@
  * once, for their two ends, and for the maps of holes that they touch. */
 #define COMMAND_ZEROED_ROWS_MAX 1024
 uint32_t command_zeros_chunks(uint64_t size);
+/* Keys of touch.h that one command names; one that changes more names TOUCH_EVERYTHING. */
+#define COMMAND_TOUCHED_MAX 32
 
 struct command;
 
@@ -41,6 +43,10 @@ void command_set_owner(struct command *cmd, uint32_t uid, uint32_t gid);
 
 /* The packed bytes, valid until the next change. */
 const void *command_bytes(const struct command *cmd, size_t *ret_size);
+
+/* The keys of all that it may change, whatever it finds when it is applied; valid until
+ * the next change. */
+const uint64_t *command_touched(const struct command *cmd, size_t *ret_count);
 
 /* --- conditions; one that fails answers KE_CONDITION, except where noted --- */
 void command_require_absent(struct command *cmd, const char *path); /* KE_EXISTS */

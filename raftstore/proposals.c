@@ -3,6 +3,8 @@
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
 #include "raftstore/session.h"
+#include "raftstore/touch.h"
+#include "raftstore/touch_list.h"
 
 #include "keelfspb.pb-c.h"
 
@@ -29,7 +31,8 @@ struct proposals {
     uint64_t cursor;     /* no unsent command below */
     uint64_t packed_end; /* the last pack took unsent commands from cursor up to here */
     size_t unsent;
-    size_t bytes; /* of all commands held */
+    size_t bytes;              /* of all commands held */
+    struct touch_list touched; /* by what is being packed */
     struct proposal slots[SESSION_WINDOW_MAX];
 };
 
@@ -72,6 +75,7 @@ void proposals_free(struct proposals *proposals)
         if (proposals_slot(proposals, seq)->op != NULL)
             proposals_drop(proposals, seq);
     }
+    touch_list_release(&proposals->touched);
     free(proposals);
 }
 
@@ -102,8 +106,39 @@ bool proposals_has_unsent(const struct proposals *proposals)
     return proposals->unsent > 0;
 }
 
+static void proposals_touch(struct proposals *proposals, const struct command *cmd)
+{
+    size_t count;
+    const uint64_t *keys = command_touched(cmd, &count);
+    for (size_t i = 0; i < count; i++)
+        touch_list_add(&proposals->touched, keys[i]);
+}
+
+static struct raft_entry *proposals_make_entry(struct proposals *proposals,
+                                               Keelfspb__Command **commands, size_t count)
+{
+    struct touch_list *touched = &proposals->touched;
+    uint64_t nothing = TOUCH_NOTHING;
+    touch_list_unite(touched);
+    Keelfspb__CommandBatch batch = KEELFSPB__COMMAND_BATCH__INIT;
+    batch.store_id = proposals->store_id;
+    batch.incarnation = proposals->incarnation;
+    batch.floor = proposals->floor;
+    batch.n_commands = count;
+    batch.commands = commands;
+    batch.n_touched = touched->count > 0 ? touched->count : 1;
+    batch.touched = touched->count > 0 ? touched->keys : &nothing;
+    struct raft_entry *entry =
+        raft_entry_alloc(RAFT_ENTRY_NORMAL, keelfspb__command_batch__get_packed_size(&batch));
+    if (entry == NULL)
+        log_fatal("out of memory");
+    keelfspb__command_batch__pack(&batch, entry->data);
+    return entry;
+}
+
 struct raft_entry *proposals_pack(struct proposals *proposals)
 {
+    touch_list_clear(&proposals->touched);
     Keelfspb__Command commands[PROPOSALS_ENTRY_COMMANDS_MAX];
     Keelfspb__Command *pointers[PROPOSALS_ENTRY_COMMANDS_MAX];
     size_t count = 0;
@@ -122,24 +157,11 @@ struct raft_entry *proposals_pack(struct proposals *proposals)
         commands[count].seq = seq;
         commands[count].request = (ProtobufCBinaryData){size, (uint8_t *)request};
         pointers[count] = &commands[count];
+        proposals_touch(proposals, slot->cmd);
         count++;
     }
     proposals->packed_end = seq;
-    if (count == 0)
-        return NULL;
-
-    Keelfspb__CommandBatch batch = KEELFSPB__COMMAND_BATCH__INIT;
-    batch.store_id = proposals->store_id;
-    batch.incarnation = proposals->incarnation;
-    batch.floor = proposals->floor;
-    batch.n_commands = count;
-    batch.commands = pointers;
-    struct raft_entry *entry =
-        raft_entry_alloc(RAFT_ENTRY_NORMAL, keelfspb__command_batch__get_packed_size(&batch));
-    if (entry == NULL)
-        log_fatal("out of memory");
-    keelfspb__command_batch__pack(&batch, entry->data);
-    return entry;
+    return count > 0 ? proposals_make_entry(proposals, pointers, count) : NULL;
 }
 
 void proposals_mark_sent(struct proposals *proposals, uint64_t tick)

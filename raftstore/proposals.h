@@ -42,8 +42,9 @@ bool proposals_add(struct proposals *proposals, struct op *op, struct command **
 
 bool proposals_has_unsent(const struct proposals *proposals);
 
-/* The next unsent commands as one entry, without marking them; NULL when there
- * are none. The caller proposes it, then calls proposals_mark_sent(). */
+/* The next unsent commands as one entry, with what they may change (touch_list.h), without
+ * marking them; NULL when there are none. The caller proposes it, then calls proposals_mark_sent().
+ */
 struct raft_entry *proposals_pack(struct proposals *proposals);
 /* What the last proposals_pack() packed was taken at `tick`. */
 void proposals_mark_sent(struct proposals *proposals, uint64_t tick);

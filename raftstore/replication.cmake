@@ -27,4 +27,5 @@ set(REPLICATION_SOURCES
   snapshot_install.c
   snapshot_rows.c
   states.c
+  touch_list.c
 )

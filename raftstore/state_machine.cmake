@@ -24,6 +24,7 @@ set(STATE_MACHINE_SOURCES
   memory.c
   path.c
   session.c
+  touch.c
   tree.c
   tree_holes.c
   tree_list.c

@@ -15,8 +15,10 @@
 /* Anything may change: a directory with all below it gets another path. */
 #define TOUCH_EVERYTHING 1u
 #define TOUCH_NAMES      1u
+/* The key of no object. */
+#define TOUCH_NOTHING 0u
 
-/* The key of the object at `path` ("" is the root), never TOUCH_EVERYTHING, the lowest bit clear.
+/* The key of the object at `path` ("" is the root), neither of those above, the lowest bit clear.
  * The same on every node. */
 uint64_t touch_key(const char *path, size_t size);
 
