@@ -105,6 +105,7 @@ int peer_new(const struct peer_config *config, struct peer **ret_peer, struct er
     peer->proposals = proposals_new(config->identity.store_id, config->incarnation);
     reads_init(&peer->reads, config->identity.store_id, config->incarnation);
     holdback_init(&peer->holdback);
+    peer_lease_init(peer);
     peer_storage_set_snapshots(config->storage, config->snap_files, peer_build_snapshot, peer);
     peer_members_init(peer);
     if (peer_is_alone(peer))
@@ -132,6 +133,7 @@ void peer_free(struct peer *peer)
     proposals_free(peer->proposals);
     reads_release(&peer->reads);
     holdback_release(&peer->holdback);
+    peer_lease_release(peer);
     raft_node_free(peer->node);
     free(peer);
 }
@@ -154,6 +156,7 @@ void peer_propose(struct peer *peer, struct op *op, struct command **cmd)
 void peer_barrier(struct peer *peer, struct op *op)
 {
     peer->counters.reads++;
+    peer_lease_wake(peer);
     if (peer->gone != 0)
         op_fail(op, peer->gone);
     else if (!reads_add(&peer->reads, op))
@@ -211,10 +214,12 @@ static void peer_send(struct peer *peer, const struct raft_message *message)
         .version = region->version,
         .flags = peer_upkeep_flags(peer) | (peer->admitted ? WIRE_FLAG_ADMITTED : 0),
     };
-    if (message->type == RAFT_MESSAGE_SNAPSHOT)
+    if (message->type == RAFT_MESSAGE_SNAPSHOT) {
         peer->config.store->send_snapshot(peer->config.store_ctx, &envelope, message);
-    else
-        transport_send(peer->config.transport, message->to, &envelope, message);
+        return;
+    }
+    peer_lease_fill(peer, message, &envelope.lease);
+    transport_send(peer->config.transport, message->to, &envelope, message);
 }
 
 /* An entry that this version could have proposed. Changes of members are proposed by
@@ -278,7 +283,8 @@ static bool peer_declines(const struct peer *peer, const struct wire_envelope *e
     case RAFT_MESSAGE_PRE_VOTE:
         /* A new data directory may be one whose predecessor has voted already. It
          * votes only where all are new, until the cluster has it on record. */
-        return !peer->admitted && (envelope->flags & WIRE_FLAG_ADMITTED) != 0;
+        return (!peer->admitted && (envelope->flags & WIRE_FLAG_ADMITTED) != 0) ||
+               peer_lease_declines(peer, message);
     case RAFT_MESSAGE_HEARTBEAT:
         return peer_has_forgotten(peer, message);
     case RAFT_MESSAGE_TIMEOUT_NOW:
@@ -318,6 +324,7 @@ void peer_step(struct peer *peer, const struct wire_envelope *envelope,
     if (message->type == RAFT_MESSAGE_PROPOSE)
         holdback_proposal(&peer->holdback, message->from);
     peer_check(peer, raft_node_step(peer->node, message), raft_message_type_name(message->type));
+    peer_lease_stepped(peer, envelope, message);
 }
 
 void peer_snapshot_arrived(struct peer *peer, const struct wire_envelope *envelope,
@@ -396,6 +403,7 @@ void peer_applied(struct peer *peer, const struct apply_report *report)
     if (report->installed)
         peer_installed(peer);
     peer_leave_when_removed(peer);
+    peer_lease_applied(peer);
     peer->proposals_held = false;
 }
 
@@ -405,6 +413,7 @@ void peer_refused(struct peer *peer, int code)
         return;
     peer->gone = code;
     peer->gone_told = true;
+    peer_lease_drop(peer);
     peer->config.store->gone(peer->config.store_ctx, code);
 }
 
@@ -413,6 +422,7 @@ void peer_tick(struct peer *peer)
     uint64_t election = peer->config.election_ticks;
     peer->tick++;
     peer_check(peer, raft_node_tick(peer->node), "tick");
+    peer_lease_tick(peer);
     proposals_tick(peer->proposals);
     /* What this node has in its own log as the leader cannot have been lost. */
     if (!peer_is_leader(peer))
@@ -501,6 +511,7 @@ static void peer_install(struct peer *peer, struct raft_message *append)
     if (snapshot_unpack(snapshot, &meta, &e) != 0)
         log_fatal("the snapshot that was accepted makes no sense: %s", e.text);
     struct raft_local_state local;
+    peer_lease_install(peer, meta.index);
     peer_storage_install(peer->config.storage, append, &local);
     peer_members_replace(peer, &meta.membership, meta.index);
     apply_install(peer->config.apply, &meta, &local);
@@ -520,6 +531,7 @@ static void peer_append(struct peer *peer, struct raft_message *append, bool mus
     }
     if (append->entry_count > 0)
         holdback_append(&peer->holdback, append->entries[append->entry_count - 1]->index);
+    peer_lease_append(peer, append);
     peer_storage_append(peer->config.storage, append, must_sync);
     for (size_t i = 0; i < append->response_count; i++) {
         struct raft_message *response = &append->responses[i];
@@ -573,6 +585,7 @@ static bool peer_handle_ready(struct peer *peer)
     peer_check(peer, rc, "ready");
     if (rc != 0)
         return false;
+    peer_lease_role(peer, &ready);
     peer_note_leader(peer, &ready);
     peer_answer_reads(peer, &ready);
     struct raft_message *append = peer_hand_out(peer, &ready);

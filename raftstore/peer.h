@@ -11,6 +11,7 @@
 #include "raftstore/apply.h"
 #include "raftstore/compaction.h"
 #include "raftstore/disk_watch.h"
+#include "raftstore/lease_reads.h"
 #include "raftstore/membership.h"
 #include "raftstore/op.h"
 #include "raftstore/peer_storage.h"
@@ -41,6 +42,7 @@ struct peer_store_ops {
 
 struct peer_config {
     uint64_t incarnation;
+    uint32_t tick_ms;
     uint32_t heartbeat_ticks;
     uint32_t election_ticks;
     struct compaction_limits gc;
@@ -51,6 +53,9 @@ struct peer_config {
     struct transport *transport;
     struct snap_files *snap_files;
     struct disk_watch *disk;
+    struct lease_reads *lease_reads;
+    store_invalidate_fn *invalidate; /* may be NULL */
+    void *invalidate_ctx;
     const struct peer_store_ops *store;
     void *store_ctx;
 };

@@ -16,6 +16,7 @@ static void peer_members_take_effect(struct peer *peer)
     if (self != NULL)
         peer->admitted = self->data_id == peer->config.identity.data_id;
     holdback_set_members(&peer->holdback, &peer->membership.region);
+    peer_lease_members_changed(peer);
     peer->config.store->members_changed(peer->config.store_ctx, &peer->membership);
 }
 

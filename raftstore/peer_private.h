@@ -1,13 +1,16 @@
 /* The parts of a peer: peer.c (messages and the ready loop), peer_members.c (who
- * belongs to the cluster), peer_snapshots.c (sending them), peer_upkeep.c (log GC and room on the
- * disk) and peer_status.c. */
+ * belongs to the cluster), peer_lease.c (read leases), peer_snapshots.c (sending them),
+ * peer_upkeep.c (log GC and room on the disk) and peer_status.c. */
 #ifndef KEELFS_RAFTSTORE_PEER_PRIVATE_H
 #define KEELFS_RAFTSTORE_PEER_PRIVATE_H
 
+#include "raftstore/grants.h"
 #include "raftstore/holdback.h"
+#include "raftstore/lease.h"
 #include "raftstore/peer.h"
 #include "raftstore/proposals.h"
 #include "raftstore/reads.h"
+#include "raftstore/touch_list.h"
 
 /* What was heard from another store last. */
 struct peer_contact {
@@ -40,6 +43,25 @@ struct peer_request {
     uint64_t since_tick;
 };
 
+/* Read leases: this node's own, and as the leader those of the others. */
+struct peer_lease {
+    struct lease held;
+    struct grants grants;
+    /* Somebody reads here: entries are marked as in flight. */
+    bool watches;
+    uint64_t published;    /* what readers see */
+    uint64_t cached_until; /* the latest that they ever saw */
+    /* The newest stamp, and whose it is. */
+    uint64_t heard_from;
+    uint64_t heard_term;
+    uint64_t heard_stamp;
+    uint64_t promised_until; /* till then this node votes for nobody */
+    uint64_t last_index;     /* the end of the log as it was written last */
+    uint64_t members_index;  /* no change of members behind it */
+    uint64_t limit;          /* on commit, as the core has it */
+    struct touch_list keys;  /* of what is being written */
+};
+
 struct peer {
     struct peer_config config;
     uint64_t peer_id;
@@ -48,6 +70,7 @@ struct peer {
     struct proposals *proposals;
     struct reads reads;
     struct holdback holdback;
+    struct peer_lease lease;
     uint64_t tick;
     uint64_t leader; /* peer id, RAFT_NONE when unknown */
     struct peer_contact contacts[STORE_MEMBERS_MAX];
@@ -106,6 +129,34 @@ void peer_members_replace(struct peer *peer, const struct membership *membership
 void peer_members_tick(struct peer *peer);
 void peer_members_leader_changed(struct peer *peer);
 void peer_members_release(struct peer *peer);
+
+/* --- peer_lease.c --- */
+
+void peer_lease_init(struct peer *peer);
+void peer_lease_release(struct peer *peer);
+/* What goes with a message, as it leaves. */
+void peer_lease_fill(struct peer *peer, const struct raft_message *message,
+                     struct wire_lease *note);
+/* A message has been stepped. */
+void peer_lease_stepped(struct peer *peer, const struct wire_envelope *envelope,
+                        const struct raft_message *message);
+/* Whether a promise forbids to answer a candidate. */
+bool peer_lease_declines(const struct peer *peer, const struct raft_message *message);
+/* Before anything else of that Ready. */
+void peer_lease_role(struct peer *peer, const struct raft_ready *ready);
+/* Entries are about to be written; a snapshot is about to replace all. */
+void peer_lease_append(struct peer *peer, const struct raft_message *append);
+void peer_lease_install(struct peer *peer, uint64_t index);
+void peer_lease_applied(struct peer *peer);
+void peer_lease_members_changed(struct peer *peer);
+/* An acknowledgement may have come: the limit on commit is what it should be. */
+void peer_lease_refresh(struct peer *peer);
+/* Somebody is about to read. */
+void peer_lease_wake(struct peer *peer);
+/* This node serves no longer. */
+void peer_lease_drop(struct peer *peer);
+void peer_lease_tick(struct peer *peer);
+void peer_lease_status(const struct peer *peer, struct store_status *status);
 
 /* --- peer_snapshots.c --- */
 

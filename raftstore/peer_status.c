@@ -44,6 +44,7 @@ void peer_status(struct peer *peer, struct store_status *status)
         log_size_behind(peer_storage_log_size(peer->config.storage), raft.first_index - 1);
     status->no_space = peer->no_space;
     status->counters = peer->counters;
+    peer_lease_status(peer, status);
     status->member_count = peer->membership.store_count;
     for (size_t i = 0; i < peer->membership.store_count; i++)
         peer_member_status(peer, &raft, &peer->membership.stores[i], &status->members[i]);

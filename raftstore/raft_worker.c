@@ -14,10 +14,6 @@
 
 #define NS_PER_MS 1000000ull
 
-/* A thread that was stopped for long (a suspended machine) takes up the clock
- * where it is instead of running through every tick it missed. */
-#define RAFT_WORKER_TICKS_BEHIND_MAX 3
-
 enum raft_mail_kind {
     RAFT_MAIL_PROPOSE,
     RAFT_MAIL_BARRIER,

@@ -21,6 +21,10 @@
 #define RAFT_WORKER_COMMAND_BYTES_MAX (64u << 20)
 #define RAFT_WORKER_MESSAGE_BYTES_MAX (64u << 20)
 
+/* A thread that was stopped for long (a suspended machine) takes up the clock
+ * where it is instead of running through every tick it missed. */
+#define RAFT_WORKER_TICKS_BEHIND_MAX 3
+
 struct raft_worker;
 
 /* Ids and name of `status` are kept as given; the rest is filled in as things go. */

@@ -4,12 +4,17 @@ set(REPLICATION_SOURCES
   compaction.c
   disk_watch.c
   entry_cache.c
+  grants.c
   holdback.c
+  in_flight.c
+  lease.c
+  lease_reads.c
   log_gc.c
   log_size.c
   membership.c
   membership_plan.c
   peer.c
+  peer_lease.c
   peer_members.c
   peer_snapshots.c
   peer_status.c

@@ -5,6 +5,7 @@
 #include "raftstore/deadline.h"
 #include "raftstore/disk_watch.h"
 #include "raftstore/engine.h"
+#include "raftstore/lease_reads.h"
 #include "raftstore/log.h"
 #include "raftstore/log_gc.h"
 #include "raftstore/members.h"
@@ -53,6 +54,8 @@ struct store {
     void *observer_ctx;
     store_gone_fn *gone;
     void *gone_ctx;
+    store_invalidate_fn *invalidate;
+    void *invalidate_ctx;
     store_filter_fn *filter;
     void *filter_ctx;
 
@@ -64,6 +67,7 @@ struct store {
     struct peer_storage *storage;
     struct roster *roster;
     struct deadlines *deadlines;
+    struct lease_reads *lease_reads;
     struct raft_worker *worker;
     struct region_worker *region_worker;
     struct log_gc *log_gc;
@@ -245,6 +249,7 @@ int store_open(const struct store_config *config, struct store **ret_store, stru
     struct store_status status;
     store_initial_status(store, &status);
     store->worker = raft_worker_new(store->tick_ms, &status);
+    store->lease_reads = lease_reads_new();
     store->deadlines = deadlines_new();
     *ret_store = store;
     return 0;
@@ -262,6 +267,13 @@ void store_set_gone(struct store *store, store_gone_fn *gone, void *ctx)
     assert(store->apply == NULL);
     store->gone = gone;
     store->gone_ctx = ctx;
+}
+
+void store_set_invalidate(struct store *store, store_invalidate_fn *invalidate, void *ctx)
+{
+    assert(store->apply == NULL);
+    store->invalidate = invalidate;
+    store->invalidate_ctx = ctx;
 }
 
 void store_set_filter(struct store *store, store_filter_fn *filter, void *ctx)
@@ -510,6 +522,7 @@ static int store_make_peer(struct store *store, struct peer **ret_peer, struct e
 {
     struct peer_config config = {
         .incarnation = store->ident.incarnation,
+        .tick_ms = store->tick_ms,
         .heartbeat_ticks = store->heartbeat_ticks,
         .election_ticks = store->election_ticks,
         .gc = store->gc,
@@ -519,6 +532,9 @@ static int store_make_peer(struct store *store, struct peer **ret_peer, struct e
         .transport = store->transport,
         .snap_files = store->snap_files,
         .disk = &store->disk,
+        .lease_reads = store->lease_reads,
+        .invalidate = store->invalidate,
+        .invalidate_ctx = store->invalidate_ctx,
         .store = &store_peer_ops,
         .store_ctx = store,
     };
@@ -568,6 +584,7 @@ void store_close(struct store *store)
     log_gc_stop(store->log_gc);
     deadlines_free(store->deadlines);
     raft_worker_free(store->worker);
+    lease_reads_free(store->lease_reads);
     rpc_server_free(store->server);
     snap_runner_free(store->snap_runner);
     rpc_loop_stop(store->loop);
@@ -594,6 +611,12 @@ void store_barrier(struct store *store, struct op *op)
 {
     deadlines_add(store->deadlines, op);
     raft_worker_barrier(store->worker, op);
+}
+
+uint64_t store_current_until(struct store *store, const uint64_t *keys, size_t count)
+{
+    return lease_reads_until(store->lease_reads, keys, count, apply_index(store->apply),
+                             clock_ns());
 }
 
 struct tree *store_tree(struct store *store)

@@ -230,6 +230,11 @@ struct store_status {
     uint64_t revision;
     bool no_space; /* the cluster accepts nothing that takes space */
     struct store_counters counters;
+    uint64_t lease_until_ns; /* clock_ns() of the end of this node's read lease; 0: none */
+    /* Known on the leader only: members that hold one, itself not counted, and entries that
+     * a majority has and is waiting for them with. */
+    size_t lease_holders;
+    uint64_t lease_held_back;
     size_t member_count;
     struct store_member_status members[STORE_MEMBERS_MAX];
 };

@@ -13,6 +13,9 @@
  * twice on the way in and once more on the way out. */
 enum { RAFT_MESSAGE_REGION_ID = 1, RAFT_MESSAGE_FROM_PEER, RAFT_MESSAGE_TO_PEER };
 enum { RAFT_MESSAGE_MESSAGE = 4, RAFT_MESSAGE_EPOCH, RAFT_MESSAGE_FLAGS = 20 };
+enum { RAFT_MESSAGE_LEASE = 21 };
+enum { LEASE_STAMP = 1, LEASE_ECHO, LEASE_WANT_TIME, LEASE_WANT_LIFE };
+enum { LEASE_GRANT_TIME = 5, LEASE_GRANT_LIFE, LEASE_GRANT_DURATION, LEASE_GRANT_COMMIT };
 enum { PEER_ID = 1, PEER_STORE_ID };
 enum { EPOCH_CONF_VER = 1, EPOCH_VERSION };
 enum { MESSAGE_TYPE = 1, MESSAGE_TO, MESSAGE_FROM, MESSAGE_TERM, MESSAGE_LOG_TERM, MESSAGE_INDEX };
@@ -191,6 +194,28 @@ static void put_message(struct raft_wire_writer *w, const struct raft_message *m
         raft_wire_put_bytes(w, MESSAGE_CONTEXT, m->context, m->context_size);
 }
 
+static void put_lease_fields(struct raft_wire_writer *w, const struct wire_lease *lease)
+{
+    put_field(w, LEASE_STAMP, lease->stamp);
+    put_field(w, LEASE_ECHO, lease->echo);
+    put_field(w, LEASE_WANT_TIME, lease->want.time);
+    put_field(w, LEASE_WANT_LIFE, lease->want.life);
+    put_field(w, LEASE_GRANT_TIME, lease->grant.want.time);
+    put_field(w, LEASE_GRANT_LIFE, lease->grant.want.life);
+    put_field(w, LEASE_GRANT_DURATION, lease->grant.duration_ns);
+    put_field(w, LEASE_GRANT_COMMIT, lease->grant.commit);
+}
+
+static void put_lease(struct raft_wire_writer *w, const struct wire_lease *lease)
+{
+    struct raft_wire_writer count = {.at = NULL};
+    put_lease_fields(&count, lease);
+    if (count.length == 0)
+        return;
+    put_prefix(w, RAFT_MESSAGE_LEASE, count.length);
+    put_lease_fields(w, lease);
+}
+
 static void put_raft_message(struct raft_wire_writer *w, const struct wire_envelope *envelope,
                              const struct raft_message *m, size_t message_size)
 {
@@ -199,6 +224,7 @@ static void put_raft_message(struct raft_wire_writer *w, const struct wire_envel
     put_pair(w, RAFT_MESSAGE_TO_PEER, envelope->to_peer, envelope->to_store);
     put_pair(w, RAFT_MESSAGE_EPOCH, envelope->conf_ver, envelope->version);
     put_field(w, RAFT_MESSAGE_FLAGS, envelope->flags);
+    put_lease(w, &envelope->lease);
     /* Last, and never missing: what was cut short does not parse. */
     put_prefix(w, RAFT_MESSAGE_MESSAGE, message_size);
     if (w->at != NULL)
@@ -440,6 +466,31 @@ static bool get_message(const struct raft_wire_field *outer, struct raft_message
     return !r.bad;
 }
 
+static bool get_lease(const struct raft_wire_field *outer, struct wire_lease *lease)
+{
+    struct raft_wire_reader r = reader_of(outer);
+    struct raft_wire_field field;
+    while (raft_wire_next(&r, &field)) {
+        if (is_number(&field, LEASE_STAMP))
+            lease->stamp = field.value;
+        else if (is_number(&field, LEASE_ECHO))
+            lease->echo = field.value;
+        else if (is_number(&field, LEASE_WANT_TIME))
+            lease->want.time = field.value;
+        else if (is_number(&field, LEASE_WANT_LIFE))
+            lease->want.life = field.value;
+        else if (is_number(&field, LEASE_GRANT_TIME))
+            lease->grant.want.time = field.value;
+        else if (is_number(&field, LEASE_GRANT_LIFE))
+            lease->grant.want.life = field.value;
+        else if (is_number(&field, LEASE_GRANT_DURATION))
+            lease->grant.duration_ns = field.value;
+        else if (is_number(&field, LEASE_GRANT_COMMIT))
+            lease->grant.commit = field.value;
+    }
+    return !r.bad;
+}
+
 static bool get_raft_message(struct raft_wire_reader *r, struct wire_envelope *envelope,
                              struct raft_message *m)
 {
@@ -458,6 +509,8 @@ static bool get_raft_message(struct raft_wire_reader *r, struct wire_envelope *e
             message = field;
         else if (is_number(&field, RAFT_MESSAGE_FLAGS))
             envelope->flags = (uint32_t)field.value;
+        else if (is_bytes(&field, RAFT_MESSAGE_LEASE))
+            ok = get_lease(&field, &envelope->lease);
     }
     return ok && !r->bad && message.size > 0 && get_message(&message, m);
 }

@@ -4,6 +4,7 @@
 
 #include "raft/raft.h"
 #include "raftstore/err.h"
+#include "raftstore/lease.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +12,15 @@
 /* The largest message on a stream: one command of the largest size and its
  * envelope. gRPC's receive limit. */
 #define WIRE_MESSAGE_MAX (16u << 20)
+
+/* What members tell each other of read leases with their messages; zeroed it is nothing.
+ * docs/decisions/0009-read-leases.md. */
+struct wire_lease {
+    uint64_t stamp; /* of the leader: its clock */
+    uint64_t echo;  /* to the leader: its newest stamp */
+    struct lease_want want;
+    struct lease_grant grant;
+};
 
 /* What raft_serverpb.RaftMessage adds to a message. */
 struct wire_envelope {
@@ -22,6 +32,7 @@ struct wire_envelope {
     uint64_t conf_ver; /* region epoch */
     uint64_t version;
     uint32_t flags; /* WIRE_FLAG_* */
+    struct wire_lease lease;
 };
 
 /* The numbers are those of raft_serverpb.PeerFlag. */

@@ -40,6 +40,7 @@ static void slot_init(struct cluster_slot *slot, size_t i, uint32_t owner)
     int rc = pthread_rwlock_init(&slot->lock, &attr);
     assert(rc == 0);
     pthread_rwlockattr_destroy(&attr);
+    pthread_mutex_init(&slot->cache.lock, NULL);
 }
 
 size_t cluster_add_slot(struct cluster *cluster, bool as_learner)
@@ -87,8 +88,10 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 void cluster_close(struct cluster *cluster)
 {
     cluster_stop_all(cluster);
-    for (size_t i = 0; i < cluster->count; i++)
+    for (size_t i = 0; i < cluster->count; i++) {
         pthread_rwlock_destroy(&cluster->slots[i].lock);
+        pthread_mutex_destroy(&cluster->slots[i].cache.lock);
+    }
 }
 
 void cluster_release(struct cluster *cluster)
@@ -139,6 +142,7 @@ static int open_and_start(struct cluster *cluster, size_t i, struct store **ret_
     cluster_filter_store(cluster, store);
     store_set_gone(store, slot_gone, slot);
     store_set_observer(store, slot_changed, slot);
+    cluster_watch_store(cluster, i, store);
     rc = store_start(store, e);
     if (rc != 0) {
         store_close(store);

@@ -27,6 +27,20 @@
 #define CLUSTER_DIR_MAX      64
 #define CLUSTER_NAME_MAX     16
 
+/* What a mount on the store has in its caches: cluster_lease.c. */
+#define CLUSTER_CACHED_MAX 64
+struct cluster_cached {
+    uint64_t key;
+    uint64_t until; /* 0: free */
+    int code;
+    struct attr attr;
+};
+struct cluster_cache {
+    pthread_mutex_t lock;
+    uint64_t epoch; /* of the last invalidation */
+    struct cluster_cached cached[CLUSTER_CACHED_MAX];
+};
+
 struct cluster_slot {
     char name[CLUSTER_NAME_MAX];
     char address[32];
@@ -39,6 +53,8 @@ struct cluster_slot {
     /* Who uses the store holds it shared, who starts or stops it exclusively. */
     pthread_rwlock_t lock;
     uint64_t starts;
+    struct cluster_cache cache;
+    atomic_uint stall_ms; /* how long its raft thread stands at each invalidation */
 };
 
 struct cluster {
@@ -49,6 +65,10 @@ struct cluster {
     struct store *stores[CLUSTER_STORES_MAX]; /* NULL: stopped */
     struct cluster_slot slots[CLUSTER_STORES_MAX];
     atomic_uint loss_percent;
+    /* Bit k of silent[i]: nothing that store i sends arrives at k. */
+    atomic_uint_least64_t silent[CLUSTER_STORES_MAX];
+    atomic_uint delay_ms; /* of each message to a store that is delayed: */
+    atomic_uint_least64_t delayed;
     atomic_uint_least64_t random;
 
     /* As in struct store_config; set before the first start. 0: its defaults. */
@@ -96,6 +116,9 @@ int cluster_create_exclusive(struct cluster *cluster, size_t i, const char *path
 int cluster_make_dir(struct cluster *cluster, size_t i, const char *path, uint32_t timeout_ms);
 int cluster_append(struct cluster *cluster, size_t i, const char *path, uint64_t id,
                    const char *text, uint32_t timeout_ms);
+/* The same; `*ret_attr` is what the file is then. */
+int cluster_append_attr(struct cluster *cluster, size_t i, const char *path, uint64_t id,
+                        const char *text, uint32_t timeout_ms, struct attr *ret_attr);
 /* Linearizable: a barrier, then a local read. `value` has CLUSTER_VALUE_MAX bytes. */
 int cluster_get(struct cluster *cluster, size_t i, const char *key, char *value,
                 uint32_t timeout_ms);
@@ -112,6 +135,19 @@ int cluster_barrier(struct cluster *cluster, size_t i, uint32_t timeout_ms);
 int cluster_start_check(struct cluster *cluster, size_t i, uint32_t timeout_ms,
                         uint64_t *ret_index);
 bool cluster_check_result(struct cluster *cluster, size_t i, uint64_t index, uint64_t *ret_hash);
+
+/* --- reads as a mount does them (cluster_lease.c) --- */
+
+/* Where an answer came from. */
+enum cluster_source { CLUSTER_FROM_CACHE, CLUSTER_FROM_LEASE, CLUSTER_FROM_BARRIER };
+/* Linearizable: from a cache that works as docs/decisions/0009-read-leases.md says of the
+ * kernel's, from the store's own data, or behind a barrier. */
+int cluster_stat_leased(struct cluster *cluster, size_t i, const char *path, struct attr *ret_attr,
+                        uint32_t timeout_ms, enum cluster_source *ret_source);
+/* Reads until the store has a lease. False: not in time. */
+bool cluster_wait_lease(struct cluster *cluster, size_t i, uint32_t timeout_ms);
+/* For the start of store `i`. */
+void cluster_watch_store(struct cluster *cluster, size_t i, struct store *store);
 
 /* Operations that some store still holds. */
 int cluster_live_ops(void);
@@ -135,6 +171,10 @@ bool cluster_wait_role(struct cluster *cluster, size_t member, uint32_t role, ui
 /* Waits until store `i` has been told that it is no member any more, or does not run. */
 bool cluster_wait_gone(struct cluster *cluster, size_t i, uint32_t timeout_ms);
 
+/* A store that cluster_put_back() lets go; NULL: it is stopped. */
+struct store *cluster_take(struct cluster *cluster, size_t i);
+void cluster_put_back(struct cluster *cluster, size_t i);
+
 /* --- the network between them (cluster_network.c) --- */
 
 /* What the losses are drawn from. */
@@ -144,7 +184,11 @@ void cluster_set_loss(struct cluster *cluster, unsigned percent);
 /* Store `i` talks to those of group groups[i] only; `count` slots. */
 void cluster_partition(struct cluster *cluster, const unsigned *groups, size_t count);
 void cluster_isolate(struct cluster *cluster, size_t i);
-/* One group, no loss. */
+/* What store `from` sends does not arrive at `to`; the other way it does. */
+void cluster_silence(struct cluster *cluster, size_t from, size_t to);
+/* Everything that is sent to store `i` arrives so much later. */
+void cluster_delay(struct cluster *cluster, size_t i, unsigned ms);
+/* One group, no loss, no delay. */
 void cluster_heal(struct cluster *cluster);
 /* Has this network decide for the messages to `store`. Before its start. */
 void cluster_filter_store(struct cluster *cluster, struct store *store);

@@ -69,8 +69,7 @@ int cluster_live_ops(void)
     return atomic_load(&live_ops);
 }
 
-/* The store, kept from being stopped until put_back(); NULL: it is stopped. */
-static struct store *take(struct cluster *cluster, size_t i)
+struct store *cluster_take(struct cluster *cluster, size_t i)
 {
     pthread_rwlock_rdlock(&cluster->slots[i].lock);
     struct store *store = cluster->stores[i];
@@ -79,36 +78,43 @@ static struct store *take(struct cluster *cluster, size_t i)
     return store;
 }
 
-static void put_back(struct cluster *cluster, size_t i)
+void cluster_put_back(struct cluster *cluster, size_t i)
 {
     pthread_rwlock_unlock(&cluster->slots[i].lock);
 }
 
-static int propose(struct cluster *cluster, size_t i, struct command *cmd, uint32_t timeout_ms)
+static int propose_for(struct cluster *cluster, size_t i, struct command *cmd, uint32_t timeout_ms,
+                       struct op_result *ret_result)
 {
-    struct store *store = take(cluster, i);
+    struct store *store = cluster_take(cluster, i);
     if (store == NULL) {
         command_free(cmd);
         return KE_SHUTDOWN;
     }
     struct waited *waited = waited_new(timeout_ms);
     store_propose(store, &cmd, &waited->member.op);
-    put_back(cluster, i);
-    int code = waited_end(waited).code;
+    cluster_put_back(cluster, i);
+    *ret_result = waited_end(waited);
     op_unref(&waited->member.op);
-    return code;
+    return ret_result->code;
+}
+
+static int propose(struct cluster *cluster, size_t i, struct command *cmd, uint32_t timeout_ms)
+{
+    struct op_result result;
+    return propose_for(cluster, i, cmd, timeout_ms, &result);
 }
 
 /* `*ret_starts`: which life of the store the barrier was in. */
 static int barrier(struct cluster *cluster, size_t i, uint32_t timeout_ms, uint64_t *ret_starts)
 {
-    struct store *store = take(cluster, i);
+    struct store *store = cluster_take(cluster, i);
     if (store == NULL)
         return KE_SHUTDOWN;
     *ret_starts = cluster->slots[i].starts;
     struct waited *waited = waited_new(timeout_ms);
     store_barrier(store, &waited->member.op);
-    put_back(cluster, i);
+    cluster_put_back(cluster, i);
     int code = waited_end(waited).code;
     op_unref(&waited->member.op);
     return code;
@@ -129,11 +135,11 @@ static int begin_view(struct cluster *cluster, size_t i, uint32_t timeout_ms,
     int rc = barrier(cluster, i, timeout_ms, &starts);
     if (rc != 0)
         return rc;
-    struct store *store = take(cluster, i);
+    struct store *store = cluster_take(cluster, i);
     if (store == NULL)
         return KE_SHUTDOWN;
     if (cluster->slots[i].starts != starts) {
-        put_back(cluster, i);
+        cluster_put_back(cluster, i);
         return KE_SHUTDOWN;
     }
     *ret_view = tree_view_new(store_tree(store));
@@ -143,7 +149,7 @@ static int begin_view(struct cluster *cluster, size_t i, uint32_t timeout_ms,
 static void end_view(struct cluster *cluster, size_t i, struct tree_view *view)
 {
     tree_view_unref(view);
-    put_back(cluster, i);
+    cluster_put_back(cluster, i);
 }
 
 /* --- writes --- */
@@ -180,13 +186,24 @@ int cluster_make_dir(struct cluster *cluster, size_t i, const char *path, uint32
     return propose(cluster, i, cmd, timeout_ms);
 }
 
+int cluster_append_attr(struct cluster *cluster, size_t i, const char *path, uint64_t id,
+                        const char *text, uint32_t timeout_ms, struct attr *ret_attr)
+{
+    struct command *cmd = command_new();
+    struct op_result result;
+    command_write(cmd, &(struct command_write){
+                           .path = path, .id = id, .append = text, .append_size = strlen(text)});
+    int code = propose_for(cluster, i, cmd, timeout_ms, &result);
+    if (code == 0)
+        *ret_attr = result.attr;
+    return code;
+}
+
 int cluster_append(struct cluster *cluster, size_t i, const char *path, uint64_t id,
                    const char *text, uint32_t timeout_ms)
 {
-    struct command *cmd = command_new();
-    command_write(cmd, &(struct command_write){
-                           .path = path, .id = id, .append = text, .append_size = strlen(text)});
-    return propose(cluster, i, cmd, timeout_ms);
+    struct attr attr;
+    return cluster_append_attr(cluster, i, path, id, text, timeout_ms, &attr);
 }
 
 /* --- reads --- */
@@ -274,7 +291,7 @@ static bool find_leader(struct cluster *cluster, size_t *ret_i)
 static int call_store(struct cluster *cluster, size_t i, const struct member_op *what,
                       leader_call_fn *call, uint32_t timeout_ms, struct err *e)
 {
-    struct store *store = take(cluster, i);
+    struct store *store = cluster_take(cluster, i);
     if (store == NULL)
         return KE_NOT_LEADER;
     struct waited *waited = waited_new(timeout_ms);
@@ -285,7 +302,7 @@ static int call_store(struct cluster *cluster, size_t i, const struct member_op 
     memcpy(op->address, what->address, sizeof(op->address));
     memcpy(op->old_name, what->old_name, sizeof(op->old_name));
     call(store, op);
-    put_back(cluster, i);
+    cluster_put_back(cluster, i);
     int code = waited_end(waited).code;
     if (e != NULL)
         *e = op->error;
@@ -366,12 +383,12 @@ bool cluster_wait_gone(struct cluster *cluster, size_t i, uint32_t timeout_ms)
 
 int cluster_start_check(struct cluster *cluster, size_t i, uint32_t timeout_ms, uint64_t *ret_index)
 {
-    struct store *store = take(cluster, i);
+    struct store *store = cluster_take(cluster, i);
     if (store == NULL)
         return KE_SHUTDOWN;
     struct waited *waited = waited_new(timeout_ms);
     store_start_check(store, &waited->member.op);
-    put_back(cluster, i);
+    cluster_put_back(cluster, i);
     struct op_result result = waited_end(waited);
     op_unref(&waited->member.op);
     if (result.code == 0)
@@ -381,11 +398,11 @@ int cluster_start_check(struct cluster *cluster, size_t i, uint32_t timeout_ms, 
 
 bool cluster_check_result(struct cluster *cluster, size_t i, uint64_t index, uint64_t *ret_hash)
 {
-    struct store *store = take(cluster, i);
+    struct store *store = cluster_take(cluster, i);
     if (store == NULL)
         return false;
     bool known = store_check_result(store, index, ret_hash);
-    put_back(cluster, i);
+    cluster_put_back(cluster, i);
     return known;
 }
 

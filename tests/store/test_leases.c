@@ -1,0 +1,433 @@
+/* Read leases: docs/decisions/0009-read-leases.md. No read is ever stale, whatever happens to
+ * the cluster, and nobody holds the others up for longer than a lease. */
+#include "cluster.h"
+#include "random.h"
+
+#include "raftstore/err.h"
+#include "raftstore/touch.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define NS_PER_MS  1000000ull
+#define TIMEOUT_MS 10000
+/* Ten ticks of the default length. */
+#define LEASE_MS 500
+
+static struct cluster cluster;
+
+static void three_stores(void)
+{
+    cluster_init(&cluster, 3);
+    cluster_start_all(&cluster);
+}
+
+static void release(void)
+{
+    cluster_release(&cluster);
+}
+
+TestSuite(leases, .init = three_stores, .fini = release, .timeout = 180);
+
+static void sleep_ms(unsigned ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static uint64_t since_ms(uint64_t start)
+{
+    return (clock_ns() - start) / NS_PER_MS;
+}
+
+/* Some store that does not lead. */
+static size_t follower_of(size_t leader)
+{
+    return (leader + 1) % 3;
+}
+
+static void wait_for_leases(void)
+{
+    for (size_t i = 0; i < 3; i++)
+        cr_assert(cluster_wait_lease(&cluster, i, TIMEOUT_MS));
+}
+
+static void assert_found(size_t i, const char *path, enum cluster_source source)
+{
+    struct attr attr;
+    enum cluster_source from;
+    cr_assert_eq(cluster_stat_leased(&cluster, i, path, &attr, TIMEOUT_MS, &from), 0);
+    cr_assert_eq(from, source, "store %zu reads %s from %d", i, path, (int)from);
+}
+
+Test(leases, a_node_with_a_lease_answers_without_a_word_to_anybody)
+{
+    cr_assert_eq(cluster_put(&cluster, 0, "f", "x", TIMEOUT_MS), 0);
+    wait_for_leases();
+    for (size_t i = 0; i < 3; i++) {
+        cluster_isolate(&cluster, i);
+        assert_found(i, "f", CLUSTER_FROM_LEASE);
+        assert_found(i, "f", CLUSTER_FROM_CACHE);
+        cluster_heal(&cluster);
+        wait_for_leases();
+    }
+}
+
+Test(leases, a_node_that_hears_nobody_has_no_lease_in_the_end)
+{
+    wait_for_leases();
+    size_t reader = follower_of(cluster_leader(&cluster, 0));
+    cluster_isolate(&cluster, reader);
+    sleep_ms(LEASE_MS);
+    uint64_t root = touch_key("", 0);
+    cr_assert_eq(store_current_until(cluster.stores[reader], &root, 1), 0);
+}
+
+Test(leases, a_silent_holder_stops_writes_until_its_lease_is_over)
+{
+    size_t leader = cluster_leader(&cluster, 0);
+    size_t reader = follower_of(leader);
+    cr_assert_eq(cluster_put(&cluster, leader, "f", "x", TIMEOUT_MS), 0);
+    cr_assert(cluster_wait_lease(&cluster, reader, TIMEOUT_MS));
+    cluster_isolate(&cluster, reader);
+    uint64_t until = store_current_until(cluster.stores[reader], &(uint64_t){touch_key("f", 1)}, 1);
+    uint64_t start = clock_ns();
+    cr_assert_eq(cluster_put(&cluster, leader, "f", "y", TIMEOUT_MS), 0);
+    cr_assert_gt(clock_ns(), until);
+    cr_assert_lt(since_ms(start), 2 * LEASE_MS);
+    /* From now on it is not waited for. */
+    start = clock_ns();
+    cr_assert_eq(cluster_put(&cluster, leader, "f", "z", TIMEOUT_MS), 0);
+    cr_assert_lt(since_ms(start), LEASE_MS / 2);
+}
+
+Test(leases, nobody_is_waited_for_when_nobody_reads)
+{
+    size_t leader = cluster_leader(&cluster, 0);
+    cr_assert_eq(cluster_put(&cluster, leader, "f", "x", TIMEOUT_MS), 0);
+    sleep_ms(2 * LEASE_MS);
+    struct store_status status;
+    cr_assert(cluster_status(&cluster, leader, &status));
+    cr_assert_eq(status.lease_holders, 0);
+    cr_assert_eq(status.lease_until_ns, 0);
+    cluster_isolate(&cluster, follower_of(leader));
+    uint64_t start = clock_ns();
+    cr_assert_eq(cluster_put(&cluster, leader, "f", "y", TIMEOUT_MS), 0);
+    cr_assert_lt(since_ms(start), LEASE_MS / 2);
+}
+
+Test(leases, the_status_tells_of_leases_and_of_what_they_hold_back)
+{
+    wait_for_leases();
+    size_t leader = cluster_leader(&cluster, 0);
+    size_t reader = follower_of(leader);
+    struct store_status status = {0};
+    for (unsigned i = 0;
+         i < TIMEOUT_MS && (status.lease_holders != 2 || status.lease_until_ns == 0); i++) {
+        wait_for_leases();
+        cr_assert(cluster_status(&cluster, leader, &status));
+        cluster_pause();
+    }
+    cr_assert_eq(status.lease_holders, 2);
+    cr_assert_gt(status.lease_until_ns, clock_ns());
+    cluster_isolate(&cluster, reader);
+    (void)cluster_put(&cluster, leader, "f", "y", LEASE_MS / 3);
+    uint64_t held_back = 0;
+    for (unsigned i = 0; i < LEASE_MS && held_back == 0; i++) {
+        cr_assert(cluster_status(&cluster, leader, &status));
+        held_back = status.lease_held_back;
+        sleep_ms(1);
+    }
+    cr_assert_gt(held_back, 0);
+}
+
+Test(leases, a_slow_member_loses_its_lease_and_the_others_go_on)
+{
+    size_t leader = cluster_leader(&cluster, 0);
+    size_t slow = follower_of(leader);
+    cr_assert_eq(cluster_put(&cluster, leader, "f", "x", TIMEOUT_MS), 0);
+    cr_assert(cluster_wait_lease(&cluster, slow, TIMEOUT_MS));
+    atomic_store(&cluster.slots[slow].stall_ms, 250);
+    uint64_t start = clock_ns(), last = 0;
+    unsigned writes = 0;
+    struct attr attr;
+    enum cluster_source source;
+    for (; since_ms(start) < 4 * LEASE_MS; writes++) {
+        uint64_t begin = clock_ns();
+        cr_assert_eq(cluster_put(&cluster, leader, "f", "y", TIMEOUT_MS), 0);
+        last = since_ms(begin);
+        /* It goes on asking for one. */
+        (void)store_current_until(cluster.stores[slow], &(uint64_t){touch_key("f", 1)}, 1);
+    }
+    cr_assert_gt(writes, 50);
+    cr_assert_lt(last, LEASE_MS / 2);
+    atomic_store(&cluster.slots[slow].stall_ms, 0);
+    cr_assert_eq(cluster_stat_leased(&cluster, slow, "f", &attr, TIMEOUT_MS, &source), 0);
+}
+
+Test(leases, a_member_that_joins_gets_one_and_one_that_is_removed_has_none)
+{
+    size_t added = cluster_add_slot(&cluster, false);
+    struct member_op remove = {.kind = MEMBER_REMOVE};
+    wait_for_leases();
+    cr_assert_eq(cluster_join(&cluster, added), 0);
+    cr_assert(cluster_wait_role(&cluster, added, MEMBER_VOTER, 3 * TIMEOUT_MS));
+    cr_assert(cluster_wait_lease(&cluster, added, TIMEOUT_MS));
+    snprintf(remove.name, sizeof(remove.name), "%s", cluster.slots[added].name);
+    cr_assert_eq(cluster_change_members(&cluster, &remove, TIMEOUT_MS, NULL), 0);
+    cr_assert_eq(cluster_put(&cluster, 0, "f", "y", TIMEOUT_MS), 0);
+    cr_assert_eq(store_current_until(cluster.stores[added], &(uint64_t){touch_key("", 0)}, 1), 0);
+}
+
+/* --- no read is stale --- */
+
+#define FILES      4
+#define READERS    3
+#define PATH_BYTES 8
+#define NAME_BYTES 64
+
+/* Each file has one writer, and its version only grows: who has been told of one, by a
+ * write or by a read that has ended, must never see an older one. */
+struct register_file {
+    char path[PATH_BYTES];
+    uint64_t id;
+    atomic_uint_least64_t told;
+    /* Names: those below this number exist. */
+    atomic_uint_least64_t names;
+    pthread_t writer;
+};
+
+static struct register_file files[FILES];
+struct reader {
+    size_t store;
+    pthread_t thread;
+};
+
+static struct reader readers[READERS];
+static atomic_bool stop;
+static atomic_uint_least64_t sources[3];
+static atomic_uint_least64_t writes;
+static atomic_bool is_stale;
+
+static void tell(atomic_uint_least64_t *told, uint64_t version)
+{
+    uint64_t before = atomic_load(told);
+    while (before < version && !atomic_compare_exchange_weak(told, &before, version))
+        ;
+}
+
+static void name_of(const struct register_file *file, uint64_t number, char *ret_name)
+{
+    snprintf(ret_name, NAME_BYTES, "d/%.*s.%llu", PATH_BYTES, file->path,
+             (unsigned long long)number);
+}
+
+static void *write_on(void *arg)
+{
+    struct register_file *file = arg;
+    uint64_t seed = (uint64_t)(file - files) + 1;
+    while (!atomic_load(&stop)) {
+        struct attr attr;
+        size_t i = random_next(&seed) % atomic_load(&cluster.count);
+        if (cluster_append_attr(&cluster, i, file->path, file->id, "x", 1000, &attr) == 0) {
+            tell(&file->told, attr.version);
+            atomic_fetch_add(&writes, 1);
+        }
+        char name[NAME_BYTES];
+        uint64_t number = atomic_load(&file->names);
+        name_of(file, number, name);
+        int rc = cluster_create_exclusive(&cluster, i, name, 1000);
+        if (rc == 0 || rc == KE_EXISTS)
+            atomic_store(&file->names, number + 1);
+    }
+    return NULL;
+}
+
+static int read_one(size_t i, const char *path, struct attr *ret_attr)
+{
+    enum cluster_source source;
+    int rc = cluster_stat_leased(&cluster, i, path, ret_attr, 1000, &source);
+    if (rc == 0 || rc == KE_NOT_FOUND)
+        atomic_fetch_add(&sources[source], 1);
+    return rc;
+}
+
+static void read_file(size_t i, struct register_file *file)
+{
+    struct attr attr;
+    uint64_t told = atomic_load(&file->told);
+    int rc = read_one(i, file->path, &attr);
+    if (rc == 0 && attr.version >= told)
+        tell(&file->told, attr.version);
+    if (rc == KE_NOT_FOUND || (rc == 0 && attr.version < told)) {
+        fprintf(stderr, "store %zu: %s has version %llu, should have %llu\n", i, file->path,
+                rc == 0 ? (unsigned long long)attr.version : 0, (unsigned long long)told);
+        atomic_store(&is_stale, true);
+    }
+}
+
+/* The newest name and the one that comes next, which so gets cached as missing. */
+static void read_names(size_t i, struct register_file *file)
+{
+    struct attr attr;
+    char name[NAME_BYTES];
+    uint64_t names = atomic_load(&file->names);
+    for (uint64_t number = names > 0 ? names - 1 : 0; number <= names; number++) {
+        name_of(file, number, name);
+        if (read_one(i, name, &attr) == KE_NOT_FOUND && number < names) {
+            fprintf(stderr, "store %zu: %s is not there\n", i, name);
+            atomic_store(&is_stale, true);
+        }
+    }
+}
+
+static void *read_on(void *arg)
+{
+    size_t i = ((const struct reader *)arg)->store;
+    while (!atomic_load(&stop)) {
+        for (size_t k = 0; k < FILES; k++) {
+            read_file(i, &files[k]);
+            read_names(i, &files[k]);
+        }
+        sleep_ms(1);
+    }
+    return NULL;
+}
+
+static void begin_reads_and_writes(void)
+{
+    cr_assert_eq(cluster_make_dir(&cluster, 0, "d", TIMEOUT_MS), 0);
+    for (size_t k = 0; k < FILES; k++) {
+        struct attr attr;
+        snprintf(files[k].path, sizeof(files[k].path), "f%zu", k);
+        cr_assert_eq(cluster_put(&cluster, 0, files[k].path, "", TIMEOUT_MS), 0);
+        cr_assert_eq(cluster_stat(&cluster, 0, files[k].path, &attr, TIMEOUT_MS), 0);
+        files[k].id = attr.id;
+        pthread_create(&files[k].writer, NULL, write_on, &files[k]);
+    }
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i].store = i;
+        pthread_create(&readers[i].thread, NULL, read_on, &readers[i]);
+    }
+}
+
+static void end_reads_and_writes(void)
+{
+    cluster_heal(&cluster);
+    sleep_ms(2 * LEASE_MS);
+    atomic_store(&stop, true);
+    for (size_t i = 0; i < READERS; i++)
+        pthread_join(readers[i].thread, NULL);
+    for (size_t k = 0; k < FILES; k++)
+        pthread_join(files[k].writer, NULL);
+    printf("leases: %llu writes; reads: %llu cached, %llu by lease, %llu by barrier\n",
+           (unsigned long long)writes, (unsigned long long)sources[0],
+           (unsigned long long)sources[1], (unsigned long long)sources[2]);
+    cr_assert(!atomic_load(&is_stale));
+    cr_assert_gt(sources[CLUSTER_FROM_CACHE], 0);
+    cr_assert_gt(sources[CLUSTER_FROM_LEASE], 0);
+}
+
+Test(leases, no_read_is_stale_in_peace)
+{
+    begin_reads_and_writes();
+    sleep_ms(4 * LEASE_MS);
+    end_reads_and_writes();
+}
+
+Test(leases, no_read_is_stale_when_the_leader_is_cut_off)
+{
+    begin_reads_and_writes();
+    for (unsigned round = 0; round < 4; round++) {
+        size_t leader = cluster_leader(&cluster, round % 3);
+        cluster_isolate(&cluster, leader);
+        sleep_ms(3 * LEASE_MS);
+        cluster_heal(&cluster);
+        sleep_ms(LEASE_MS);
+    }
+    end_reads_and_writes();
+}
+
+Test(leases, no_read_is_stale_when_messages_go_one_way)
+{
+    begin_reads_and_writes();
+    for (unsigned round = 0; round < 6; round++) {
+        size_t leader = cluster_leader(&cluster, round % 3);
+        if (round % 2 == 0)
+            cluster_silence(&cluster, leader, follower_of(leader));
+        else
+            cluster_silence(&cluster, follower_of(leader), leader);
+        sleep_ms(2 * LEASE_MS);
+        cluster_heal(&cluster);
+        sleep_ms(LEASE_MS / 2);
+    }
+    end_reads_and_writes();
+}
+
+Test(leases, no_read_is_stale_when_the_leadership_moves)
+{
+    begin_reads_and_writes();
+    for (unsigned round = 0; round < 12; round++) {
+        (void)cluster_transfer_leader(&cluster, cluster.slots[round % 3].name, TIMEOUT_MS);
+        sleep_ms(LEASE_MS / 2);
+    }
+    end_reads_and_writes();
+}
+
+Test(leases, no_read_is_stale_when_messages_are_late)
+{
+    begin_reads_and_writes();
+    for (unsigned round = 0; round < 3; round++) {
+        cluster_delay(&cluster, round, round == 0 ? LEASE_MS / 10 : LEASE_MS / 3);
+        sleep_ms(3 * LEASE_MS);
+        cluster_heal(&cluster);
+    }
+    end_reads_and_writes();
+}
+
+Test(leases, no_read_is_stale_when_the_raft_thread_stands_still)
+{
+    begin_reads_and_writes();
+    for (unsigned round = 0; round < 4; round++) {
+        size_t slot = round % 2 == 0 ? cluster_leader(&cluster, round % 3) : round % 3;
+        atomic_store(&cluster.slots[slot].stall_ms, 2 * LEASE_MS);
+        sleep_ms(LEASE_MS);
+        atomic_store(&cluster.slots[slot].stall_ms, 0);
+        sleep_ms(3 * LEASE_MS);
+    }
+    end_reads_and_writes();
+}
+
+Test(leases, no_read_is_stale_when_stores_start_anew)
+{
+    begin_reads_and_writes();
+    for (unsigned round = 0; round < 4; round++) {
+        size_t slot = round % 2 == 0 ? cluster_leader(&cluster, 0) : round % 3;
+        cluster_stop(&cluster, slot);
+        sleep_ms(round < 2 ? 3 * LEASE_MS : 0);
+        cluster_start(&cluster, slot);
+        sleep_ms(LEASE_MS);
+    }
+    end_reads_and_writes();
+}
+
+Test(leases, no_read_is_stale_when_members_come_and_go)
+{
+    begin_reads_and_writes();
+    for (unsigned round = 0; round < 2; round++) {
+        struct member_op remove = {.kind = MEMBER_REMOVE};
+        size_t added = cluster_add_slot(&cluster, round == 1);
+        cr_assert_eq(cluster_join(&cluster, added), 0);
+        cr_assert(cluster_wait_role(&cluster, added, round == 0 ? MEMBER_VOTER : MEMBER_LEARNER,
+                                    3 * TIMEOUT_MS));
+        sleep_ms(LEASE_MS);
+        snprintf(remove.name, sizeof(remove.name), "%s", cluster.slots[added].name);
+        cr_assert_eq(cluster_change_members(&cluster, &remove, TIMEOUT_MS, NULL), 0);
+        sleep_ms(LEASE_MS);
+        cluster_stop(&cluster, added);
+    }
+    end_reads_and_writes();
+}
