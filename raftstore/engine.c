@@ -67,7 +67,7 @@ static const struct tuning tunings[] = {
              * RaftLocalState is in the same write-ahead log and goes with it. What kv
              * has applied tells, when it reaches further (peer_storage.c). */
             .options = "wal_recovery_mode=kTolerateCorruptedTailRecords;"
-                       "write_buffer_size=8M;max_write_buffer_number=3;"
+                       "write_buffer_size=8M;max_write_buffer_number=3;wal_bytes_per_sync=1M;"
                        /* The files of the log overlap, for each has RaftLocalState, so
                         * compaction rewrites them: of large entries the keys alone. */
                        "enable_blob_files=true;min_blob_size=64K;",
