@@ -101,7 +101,6 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     inode_table_init(&fs->inodes);
     budget_init(&fs->budget);
     recent_init(&fs->recent);
-    lapsed_init(&fs->lapsed);
     invalidator_init(&fs->invalidator, &fs->inodes);
     op_trace_init(&fs->op_trace);
     watch_history_init(&fs->history, status.revision);
@@ -127,7 +126,6 @@ void fs_free(struct fs *fs)
     watch_history_release(&fs->history);
     watch_nodes_release(&fs->watch_nodes);
     recent_release(&fs->recent);
-    lapsed_release(&fs->lapsed);
     inode_table_release(&fs->inodes);
     budget_release(&fs->budget);
     pthread_cond_destroy(&fs->work_ended);

@@ -10,7 +10,7 @@
  *     a file's lock (file.h), one at a time
  *     a view's lock (view.h)
  *     the lock of a handle of the control directory
- *     the locks of the inode table, the budget, `recent`, `lapsed`, the invalidator,
+ *     the locks of the inode table, the budget, `recent`, the invalidator,
  *     the trace, the history and the nodes of watches; `locks_lock`, `work_lock`: one
  *     of them at a time, nothing under it
  *
@@ -20,10 +20,10 @@
 #ifndef KEELFS_FS_FS_H
 #define KEELFS_FS_FS_H
 
+#include "fs/behind.h"
 #include "fs/budget.h"
 #include "fs/inode.h"
 #include "fs/invalidator.h"
-#include "fs/lapsed.h"
 #include "fs/locks.h"
 #include "fs/mount.h"
 #include "fs/op_trace.h"
@@ -67,7 +67,7 @@ struct fs {
     struct inode_table inodes;
     struct budget budget;
     struct recent recent;
-    struct lapsed lapsed;
+    struct behind behind;
     struct invalidator invalidator;
     struct op_trace op_trace;
     struct watch_history history;

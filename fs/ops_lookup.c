@@ -21,7 +21,6 @@ struct lookup {
     struct request request;
     struct inode *parent; /* pinned */
     uint64_t since_ns;    /* 0: the read point is not reached */
-    uint32_t pid;
     char name[PATH_COMPONENT_MAX + 1];
 };
 
@@ -81,8 +80,6 @@ static void lookup_step(struct request *request, const struct op_result *result)
         lookup->since_ns = 0;
         request_barrier(request, lookup_step);
     } else if (code != 0) {
-        if (code == KE_TIMEOUT)
-            lapsed_note(&request->fs->lapsed, lookup->parent->id, lookup->name, lookup->pid);
         request_fail(request, code);
     } else {
         lookup_found(lookup, &resolved);
@@ -100,10 +97,6 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         fuse_reply_err(req, ENAMETOOLONG);
         return;
     }
-    if (lapsed_take(&fs->lapsed, parent, name, (uint32_t)fuse_req_ctx(req)->pid)) {
-        fuse_reply_err(req, ETIMEDOUT);
-        return;
-    }
     struct inode *inode = inode_pin(&fs->inodes, parent);
     if (inode == NULL) {
         fuse_reply_err(req, ESTALE);
@@ -112,7 +105,6 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct lookup *lookup = mem_zalloc(sizeof(*lookup));
     request_init(&lookup->request, fs, req, lookup_free);
     lookup->parent = inode;
-    lookup->pid = (uint32_t)fuse_req_ctx(req)->pid;
     memcpy(lookup->name, name, strlen(name) + 1);
     request_barrier(&lookup->request, lookup_step);
 }

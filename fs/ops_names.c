@@ -42,10 +42,6 @@ struct name_request *name_start(fuse_req_t req, fuse_ino_t parent, const char *n
         fuse_reply_err(req, ENAMETOOLONG);
         return NULL;
     }
-    if (lapsed_take(&fs->lapsed, parent, name, (uint32_t)fuse_req_ctx(req)->pid)) {
-        fuse_reply_err(req, ETIMEDOUT);
-        return NULL;
-    }
     struct inode *inode = inode_pin(&fs->inodes, parent);
     if (inode == NULL) {
         fuse_reply_err(req, ESTALE);

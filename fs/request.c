@@ -27,12 +27,24 @@ struct wait {
     bool may_be_stale; /* a read that nobody answers looks at what this node has */
 };
 
+/* A leader that is there answers, and is waited for. */
+static bool is_behind(struct fs *fs, fuse_req_t req)
+{
+    struct store_status status;
+
+    if (!behind_is_likely(&fs->behind))
+        return false;
+    store_status(fs->store, &status);
+    return status.leader_id == 0 && behind_was_there(&fs->behind, fuse_req_ctx(req)->pid);
+}
+
 void request_init(struct request *request, struct fs *fs, fuse_req_t req, request_free_fn *free)
 {
     *request = (struct request){
         .fs = fs,
         .req = req,
         .deadline_ns = clock_ns() + fs->op_timeout_ms * NS_PER_MS,
+        .is_behind = is_behind(fs, req),
         .free = free,
     };
     fs_begin_work(fs);
@@ -54,6 +66,8 @@ void request_fail_errno(struct request *request, int number)
 
 void request_fail(struct request *request, int code)
 {
+    if (code == KE_TIMEOUT && !request->is_behind)
+        behind_note(&request->fs->behind);
     request_fail_errno(request, errno_of(code));
 }
 
@@ -117,6 +131,8 @@ static struct op *wait_begin(const struct wait *template, uint32_t timeout_ms)
     op_ref(&wait->op);
     /* Calls the function at once when the interrupt is here already. */
     fuse_req_interrupt_func(request->req, wait_interrupted, wait);
+    if (request->is_behind)
+        op_fail(&wait->op, KE_TIMEOUT);
     if (op_is_claimed(&wait->op)) {
         op_unref(&wait->op);
         return NULL;

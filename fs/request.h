@@ -48,6 +48,7 @@ struct request {
     fuse_req_t req;       /* valid until the answer */
     uint64_t deadline_ns; /* of all its waits together */
     unsigned tries;
+    bool is_behind; /* its waits time out at once; see behind.h */
     bool is_patient;   /* waits as on a pipe: any signal that is handled ends it */
     bool is_restarted; /* by the kernel: any signal ends it, and nobody sees that */
     request_free_fn *free;
@@ -66,7 +67,8 @@ void request_fail_errno(struct request *request, int number);
 bool request_may_retry(struct request *request);
 
 /* Begins a wait: returns its op with a reference for the caller, who hands it to
- * whoever will finish it. NULL: the request was interrupted and is gone. */
+ * whoever will finish it. NULL: the request was interrupted, or its time is up, and it
+ * is gone. */
 struct op *request_wait(struct request *request, request_step_fn *step);
 
 /* Waits for the read point; see store_barrier(). On a mount with stale reads the step

@@ -1,8 +1,8 @@
 /* The small parts, each alone. */
+#include "fs/behind.h"
 #include "fs/budget.h"
 #include "fs/errno.h"
 #include "fs/inode.h"
-#include "fs/lapsed.h"
 #include "fs/recent.h"
 #include "fs/reply.h"
 #include "raftstore/err.h"
@@ -11,8 +11,11 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* --- errno --- */
 
@@ -216,23 +219,35 @@ Test(recent, what_is_too_old_is_not_found_and_let_go)
     recent_release(&recent);
 }
 
-/* --- lapsed lookups --- */
+/* --- what comes behind a call that timed out --- */
 
-Test(lapsed, a_lookup_that_timed_out_is_answered_for_once)
+Test(behind, a_process_that_was_there_does_not_wait_again_for_a_moment)
 {
-    struct lapsed lapsed;
+    struct behind behind = {0};
 
-    lapsed_init(&lapsed);
-    lapsed_note(&lapsed, 1, "name", 77);
-    cr_assert_not(lapsed_take(&lapsed, 1, "other", 77));
-    cr_assert_not(lapsed_take(&lapsed, 2, "name", 77));
-    cr_assert_not(lapsed_take(&lapsed, 1, "name", 78));
-    cr_assert(lapsed_take(&lapsed, 1, "name", 77));
-    cr_assert_not(lapsed_take(&lapsed, 1, "name", 77));
-    lapsed_note(&lapsed, 1, "name", 77);
-    lapsed.names[1].at_ns -= LAPSED_AGE_NS;
-    cr_assert_not(lapsed_take(&lapsed, 1, "name", 77));
-    lapsed_release(&lapsed);
+    cr_assert_not(behind_is_likely(&behind));
+    behind_note(&behind);
+    cr_assert(behind_is_likely(&behind));
+    /* This process is older than any margin, seen from a minute later. */
+    atomic_store(&behind.last_ns, clock_ns() + 60000000000ull);
+    cr_assert(behind_was_there(&behind, getpid()));
+    atomic_store(&behind.last_ns, clock_ns() - BEHIND_AGE_NS);
+    cr_assert_not(behind_is_likely(&behind));
+}
+
+Test(behind, a_process_that_was_started_since_waits)
+{
+    struct behind behind = {0};
+
+    behind_note(&behind);
+    pid_t child = fork();
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    cr_assert_not(behind_was_there(&behind, child));
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
 }
 
 /* --- the budget --- */
