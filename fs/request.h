@@ -48,7 +48,7 @@ struct request {
     fuse_req_t req;       /* valid until the answer */
     uint64_t deadline_ns; /* of all its waits together */
     unsigned tries;
-    bool is_behind; /* its waits time out at once; see behind.h */
+    bool is_behind;    /* its waits time out at once; see behind.h */
     bool is_patient;   /* waits as on a pipe: any signal that is handled ends it */
     bool is_restarted; /* by the kernel: any signal ends it, and nobody sees that */
     request_free_fn *free;

@@ -34,6 +34,7 @@ teardown() {
   local i pids=()
   echo 0 >"$(on 1 count)"
   for ((i = 0; i < 20; i++)); do
+    # shellcheck disable=SC2016 # for the inner shell
     flock "$file" sh -c 'n=$(cat "$1"); echo $((n + 1)) >"$1"' sh "$(on 1 count)" &
     pids+=($!)
   done
