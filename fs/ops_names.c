@@ -330,10 +330,24 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     remove_name(req, parent, name, build_rmdir);
 }
 
+/* As far as is known here: of a directory that is not, the command is refused, and the
+ * next try knows better. */
+static bool is_file_here(const struct fs *fs, const char *path)
+{
+    struct tree_view *tree = tree_view_new(fs->tree);
+    struct attr attr;
+    int code = tree_stat(tree, path, &attr);
+
+    tree_view_unref(tree);
+    return code == 0 && attr.type != FILE_DIRECTORY;
+}
+
 static void build_rename(struct name_request *name, const char *path, struct command *cmd)
 {
     if (name->exchanges)
         command_exchange(cmd, path, name->new_path);
+    else if (is_file_here(name->request.fs, path))
+        command_rename_file(cmd, path, name->new_path, name->no_replace);
     else
         command_rename(cmd, path, name->new_path, name->no_replace);
 }

@@ -369,34 +369,46 @@ void command_remove(struct command *cmd, const char *path, bool directory)
     append_request(cmd, &request);
 }
 
-void command_rename(struct command *cmd, const char *from, const char *to, bool no_replace)
+static void append_rename(struct command *cmd, const char *from, const char *to,
+                          Keelfspb__RenameRequest *body)
 {
     RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
+
+    body->from = borrow_text(from);
+    body->to = borrow_text(to);
+    cmd->takes_space = true;
+    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Rename;
+    request.rename = body;
+    append_request(cmd, &request);
+}
+
+void command_rename(struct command *cmd, const char *from, const char *to, bool no_replace)
+{
     Keelfspb__RenameRequest body = KEELFSPB__RENAME_REQUEST__INIT;
 
-    body.from = borrow_text(from);
-    body.to = borrow_text(to);
     body.no_replace = no_replace;
-    cmd->takes_space = true;
     touch(cmd, TOUCH_EVERYTHING);
-    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Rename;
-    request.rename = &body;
-    append_request(cmd, &request);
+    append_rename(cmd, from, to, &body);
+}
+
+void command_rename_file(struct command *cmd, const char *from, const char *to, bool no_replace)
+{
+    Keelfspb__RenameRequest body = KEELFSPB__RENAME_REQUEST__INIT;
+
+    body.no_replace = no_replace;
+    body.file = true;
+    touch_name(cmd, from, strlen(from));
+    touch_name(cmd, to, strlen(to));
+    append_rename(cmd, from, to, &body);
 }
 
 void command_exchange(struct command *cmd, const char *from, const char *to)
 {
-    RaftCmdpb__Request request = RAFT_CMDPB__REQUEST__INIT;
     Keelfspb__RenameRequest body = KEELFSPB__RENAME_REQUEST__INIT;
 
-    body.from = borrow_text(from);
-    body.to = borrow_text(to);
     body.exchange = true;
-    cmd->takes_space = true;
     touch(cmd, TOUCH_EVERYTHING);
-    request.cmd_type = RAFT_CMDPB__CMD_TYPE__Rename;
-    request.rename = &body;
-    append_request(cmd, &request);
+    append_rename(cmd, from, to, &body);
 }
 
 void command_link(struct command *cmd, const char *from, uint64_t id, const char *to)

@@ -143,6 +143,9 @@ void command_remove(struct command *cmd, const char *path, bool directory);
 #define RENAME_KEYS_MAX  100000
 #define RENAME_BYTES_MAX (64u << 20)
 void command_rename(struct command *cmd, const char *from, const char *to, bool no_replace);
+/* The same for what is no directory: KE_STALE when it is one. It touches no more than the
+ * two names, and so disturbs no cache of anything else. */
+void command_rename_file(struct command *cmd, const char *from, const char *to, bool no_replace);
 
 /* Both exist and change places, whatever they are. KE_NOT_FOUND, KE_INVALID when one is
  * below the other, KE_CROSS as above. */

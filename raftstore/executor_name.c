@@ -296,6 +296,9 @@ int run_rename(struct run *run, const Keelfspb__RenameRequest *request)
     if (!run_find(run, rename.from, &rename.row)) {
         return KE_NOT_FOUND;
     }
+    if (request->file && rename.row.attr.type == FILE_DIRECTORY) {
+        return KE_STALE;
+    }
     rename.replaces = run_find(run, rename.to, &rename.old);
     if (request->exchange && request->no_replace) {
         return KE_INVALID;
