@@ -200,7 +200,7 @@ void file_show_handle(struct handle *handle, struct attr *ret_attr)
     pthread_mutex_unlock(&handle->file->lock);
 }
 
-bool file_show_removed(struct inode *inode, struct attr *ret_attr)
+bool file_show_removed(struct inode *inode, const struct attr *last, struct attr *ret_attr)
 {
     struct file *file = inode_file(inode);
 
@@ -208,10 +208,36 @@ bool file_show_removed(struct inode *inode, struct attr *ret_attr)
         return false;
     pthread_mutex_lock(&file->lock);
     bool open = file->view != NULL;
-    if (open)
-        file_get_attr(file, ret_attr);
+    if (open) {
+        *ret_attr = last != NULL ? *last : file->view->attr;
+        ret_attr->size = file->view->attr.size;
+        layer_amend_attr(&file->in_flight, ret_attr);
+        layer_amend_attr(&file->dirty, ret_attr);
+    }
     pthread_mutex_unlock(&file->lock);
     return open;
+}
+
+void file_note_set_removed(struct inode *inode, const struct command_set_attr *set)
+{
+    struct command_set_attr others = *set;
+    struct file *file = inode_file(inode);
+
+    if (file == NULL)
+        return;
+    others.mask &= ~(unsigned)COMMAND_SET_SIZE;
+    pthread_mutex_lock(&file->lock);
+    if (file->view != NULL) {
+        size_t before = file_cost(file);
+        if (set->mask & COMMAND_SET_SIZE)
+            layer_truncate(&file->dirty, file_size_below(file), set->size, fs_wall_clock_ns());
+        if (!layer_is_empty(&file->in_flight))
+            layer_set_attr(&file->in_flight, &others);
+        if (!layer_is_empty(&file->dirty))
+            layer_set_attr(&file->dirty, &others);
+        file_recharge(file, before);
+    }
+    pthread_mutex_unlock(&file->lock);
 }
 
 enum file_answer file_settled(struct inode *inode, uint64_t *ret_round)
@@ -443,6 +469,29 @@ bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set
     }
     pthread_mutex_unlock(&file->lock);
     return deferred;
+}
+
+bool file_deferred_mode(struct inode *inode, uint32_t *ret_mode)
+{
+    struct file *file = inode_file(inode);
+
+    if (file == NULL)
+        return false;
+    pthread_mutex_lock(&file->lock);
+    bool waits = (file->dirty.set.mask & COMMAND_SET_MODE) != 0;
+    if (waits)
+        *ret_mode = file->dirty.set.mode;
+    pthread_mutex_unlock(&file->lock);
+    return waits;
+}
+
+void file_note_mode_set(struct inode *inode)
+{
+    struct file *file = inode_file(inode);
+
+    pthread_mutex_lock(&file->lock);
+    file->dirty.set.mask &= ~(unsigned)COMMAND_SET_MODE;
+    pthread_mutex_unlock(&file->lock);
 }
 
 void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,

@@ -129,8 +129,12 @@ enum file_answer file_show(struct inode *inode, const struct look *look, uint32_
 /* What is open through `handle`. */
 void file_show_handle(struct handle *handle, struct attr *ret_attr);
 
-/* The same for a removed file. False when nobody has it open. */
-bool file_show_removed(struct inode *inode, struct attr *ret_attr);
+/* The same for a removed file that was `last`, or NULL, when it was removed. False when
+ * nobody has it open. */
+bool file_show_removed(struct inode *inode, const struct attr *last, struct attr *ret_attr);
+
+/* `set` was set on a removed file: what was written before shows through it. */
+void file_note_set_removed(struct inode *inode, const struct command_set_attr *set);
 
 /* Opens what `look` found; it pins the inode again. `flags` as for open(2). */
 enum file_answer file_open(struct fs *fs, struct inode *inode, const struct look *look, int flags,
@@ -208,6 +212,11 @@ int file_set_if_version(struct inode *inode, uint64_t version);
  * it is not such a file, or a size is set. */
 bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set, uint32_t pid,
                          struct attr *ret_attr);
+
+/* Such a mode, for what has to come behind it. False: none waits. */
+bool file_deferred_mode(struct inode *inode, uint32_t *ret_mode);
+/* It was set, and something behind it: the publish leaves both alone. */
+void file_note_mode_set(struct inode *inode);
 
 /* set_attr with `set` has been applied, and `look` found the file after that. */
 void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,

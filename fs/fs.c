@@ -62,7 +62,7 @@ static void fs_observe(void *ctx, const struct change *changes, size_t count)
         case CHANGE_REMOVED:
             /* With a name left it lives, and is found by its id. */
             if (change->nlink == 0)
-                inode_note_removed(&fs->inodes, change->id);
+                inode_note_removed(&fs->inodes, change);
             break;
         case CHANGE_RENAMED:
             inode_note_renamed(&fs->inodes, change->id, change->path, change->to);

@@ -1,6 +1,7 @@
 #include "fs/inode.h"
 
 #include "fs/file.h"
+#include "fs/remains.h"
 #include "raftstore/memory.h"
 #include "raftstore/path.h"
 
@@ -70,6 +71,7 @@ static void table_drop(struct inode_table *table, struct inode *inode)
     *link = inode->next;
     table->count--;
     file_free(inode->file);
+    remains_free(inode->remains);
     free(inode->path);
     free(inode);
 }
@@ -189,13 +191,24 @@ bool inode_is_removed(struct inode *inode)
     return removed;
 }
 
-void inode_note_removed(struct inode_table *table, uint64_t id)
+void inode_note_removed(struct inode_table *table, const struct change *change)
 {
     pthread_mutex_lock(&table->lock);
-    struct inode *inode = table_find(table, id);
-    if (inode != NULL)
+    struct inode *inode = table_find(table, change->id);
+    if (inode != NULL) {
         inode->removed = true;
+        if (inode->remains == NULL)
+            inode->remains = remains_new(change);
+    }
     pthread_mutex_unlock(&table->lock);
+}
+
+struct remains *inode_remains(struct inode *inode)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    struct remains *remains = inode->removed ? inode->remains : NULL;
+    pthread_mutex_unlock(&inode->table->lock);
+    return remains;
 }
 
 /* `path` lies in `from`, which is `to` now. One that gets too long was wrong

@@ -16,6 +16,7 @@
 #define KEELFS_FS_INODE_H
 
 #include "raftstore/attr.h"
+#include "raftstore/store.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -23,6 +24,7 @@
 #include <stdint.h>
 
 struct file;
+struct remains;
 struct inode_table;
 
 struct inode {
@@ -38,6 +40,8 @@ struct inode {
     uint64_t lookups;
     unsigned pins;
     struct file *file; /* once opened, until the inode goes; see file.h */
+    /* Of a removed one, as far as that was told; until the inode goes. */
+    struct remains *remains;
 };
 
 struct inode_table {
@@ -73,7 +77,7 @@ bool inode_path(struct inode *inode, char *out);
 bool inode_is_removed(struct inode *inode);
 
 /* From the observer. A rename of a directory moves all below it along. */
-void inode_note_removed(struct inode_table *table, uint64_t id);
+void inode_note_removed(struct inode_table *table, const struct change *change);
 void inode_note_renamed(struct inode_table *table, uint64_t id, const char *from, const char *to);
 /* `one` and `other`, neither in the other, change places with all below them. */
 void inode_note_exchanged(struct inode_table *table, const char *one, const char *other);
@@ -86,6 +90,9 @@ bool inode_note_found(struct inode_table *table, uint64_t id, const char *path);
 /* The end of the search. `all_seen`: what is lost still is removed; otherwise it
  * keeps its path. */
 void inode_table_end_search(struct inode_table *table, bool all_seen);
+
+/* NULL when it is not removed, or by a snapshot, which says nothing of what it was. */
+struct remains *inode_remains(struct inode *inode);
 
 /* The open state: NULL when it was never opened. */
 struct file *inode_file(struct inode *inode);

@@ -11,6 +11,7 @@
 #include "fs/errno.h"
 #include "fs/file.h"
 #include "fs/ops.h"
+#include "fs/remains.h"
 #include "fs/reply.h"
 #include "fs/request.h"
 #include "fs/resolve.h"
@@ -82,26 +83,21 @@ static void fill_set(const struct stat *attr, int to_set, struct command_set_att
 static void setattr_settle(struct request *request, const struct op_result *result);
 static void setattr_applied(struct request *request, const struct op_result *result);
 
-/* The file was removed after the kernel looked it up: the change came just
- * before that and is gone with it. */
+/* It has no name any more: the change is for those who have it open here. */
 static void setattr_removed(struct setattr_request *setattr)
 {
-    const struct command_set_attr *set = &setattr->set;
+    struct remains *remains = inode_remains(setattr->inode);
     struct attr attr;
     nlink_t links;
 
+    if (remains != NULL) {
+        remains_set_attr(remains, &setattr->set, fs_wall_clock_ns());
+        file_note_set_removed(setattr->inode, &setattr->set);
+    }
     if (!resolve_removed(setattr->request.fs, setattr->inode, &attr, &links)) {
         request_fail(&setattr->request, KE_STALE);
         return;
     }
-    if (set->mask & COMMAND_SET_MODE)
-        attr.mode = set->mode;
-    if (set->mask & COMMAND_SET_UID)
-        attr.uid = set->uid;
-    if (set->mask & COMMAND_SET_GID)
-        attr.gid = set->gid;
-    if (set->mask & COMMAND_SET_SIZE)
-        attr.size = set->size;
     reply_attr(setattr->request.req, &attr, links);
     request_end(&setattr->request);
 }

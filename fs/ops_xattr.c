@@ -11,6 +11,7 @@
 #include "fs/errno.h"
 #include "fs/file.h"
 #include "fs/ops.h"
+#include "fs/remains.h"
 #include "fs/request.h"
 #include "fs/resolve.h"
 #include "raftstore/acl.h"
@@ -42,6 +43,7 @@ struct xattr_request {
     size_t value_size;
     enum command_xattr_mode mode;
     bool clears_sgid;
+    bool sets_mode; /* first */
 };
 
 static void xattr_free(struct request *request)
@@ -140,6 +142,29 @@ static void reply_version(struct xattr_request *xattr, const struct attr *attr)
     reply_bytes(xattr, text, strlen(text));
 }
 
+/* Of what has no name any more. */
+static void get_removed(struct xattr_request *xattr)
+{
+    struct remains *remains = inode_remains(xattr->inode);
+    uint8_t *value = NULL;
+    struct attr attr;
+    size_t size = 0;
+    int code = KE_NO_XATTR;
+
+    if (remains != NULL && strcmp(xattr->name, VERSION_NAME) == 0) {
+        remains_get_attr(remains, &attr);
+        reply_version(xattr, &attr);
+        return;
+    }
+    if (remains != NULL)
+        code = remains_get_xattr(remains, xattr->name, &value, &size);
+    if (code != 0)
+        request_fail(&xattr->request, code);
+    else
+        reply_bytes(xattr, value, size);
+    free(value);
+}
+
 static void get_step(struct request *request, const struct op_result *result)
 {
     struct xattr_request *xattr = (struct xattr_request *)request;
@@ -150,7 +175,7 @@ static void get_step(struct request *request, const struct op_result *result)
 
     if (!xattr_look(xattr, result, get_step, &resolved, &is_removed)) {
         if (is_removed)
-            request_fail(request, KE_NO_XATTR);
+            get_removed(xattr);
         return;
     }
     bool is_version = strcmp(xattr->name, VERSION_NAME) == 0;
@@ -217,6 +242,17 @@ static void add_name(void *ctx, const void *name, size_t size)
     list->size = needed;
 }
 
+static void list_removed(struct xattr_request *xattr)
+{
+    struct remains *remains = inode_remains(xattr->inode);
+    struct name_list list = {.with_trusted = xattr->is_by_root};
+
+    if (remains != NULL)
+        remains_list_xattrs(remains, add_name, &list);
+    reply_bytes(xattr, list.bytes, list.size);
+    free(list.bytes);
+}
+
 static void list_step(struct request *request, const struct op_result *result)
 {
     struct xattr_request *xattr = (struct xattr_request *)request;
@@ -227,7 +263,7 @@ static void list_step(struct request *request, const struct op_result *result)
 
     if (!xattr_look(xattr, result, list_step, &resolved, &is_removed)) {
         if (is_removed)
-            reply_bytes(xattr, NULL, 0);
+            list_removed(xattr);
         return;
     }
     if (resolved.look.attr.xattr_bytes > 0)
@@ -257,16 +293,46 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 static void set_step(struct request *request, const struct op_result *result);
 
+static void set_end(struct xattr_request *xattr, int code)
+{
+    if (code == KE_TOO_LARGE)
+        request_fail_errno(&xattr->request, E2BIG);
+    else if (code == KE_NO_XATTR && is_acl(xattr->name))
+        request_fail(&xattr->request, 0); /* everything has a list: without one, its mode */
+    else
+        request_fail(&xattr->request, code);
+}
+
+static void set_removed(struct xattr_request *xattr)
+{
+    bool needs_it = xattr->mode == COMMAND_XATTR_REMOVE || xattr->mode == COMMAND_XATTR_REPLACE;
+    struct remains *remains = inode_remains(xattr->inode);
+    int code = needs_it ? KE_NO_XATTR : KE_STALE;
+
+    if (remains != NULL)
+        code =
+            remains_set_xattr(remains, xattr->name, xattr->value, xattr->value_size, xattr->mode);
+    set_end(xattr, code);
+}
+
 static void set_send(struct xattr_request *xattr)
 {
     char path[PATH_BYTES_MAX + 1];
 
     if (!inode_path(xattr->inode, path)) {
-        bool needs_it = xattr->mode == COMMAND_XATTR_REMOVE || xattr->mode == COMMAND_XATTR_REPLACE;
-        request_fail(&xattr->request, needs_it ? KE_NO_XATTR : KE_STALE);
+        set_removed(xattr);
         return;
     }
     struct command *cmd = command_new();
+    struct command_set_attr mode = {
+        .path = path,
+        .id = xattr->inode->id,
+        .mask = COMMAND_SET_MODE,
+    };
+    xattr->sets_mode =
+        strcmp(xattr->name, ACL_ACCESS_NAME) == 0 && file_deferred_mode(xattr->inode, &mode.mode);
+    if (xattr->sets_mode)
+        command_set_attr(cmd, &mode);
     command_set_xattr(cmd, path, xattr->inode->id, xattr->name, xattr->value, xattr->value_size,
                       xattr->mode);
     if (xattr->clears_sgid) {
@@ -284,14 +350,12 @@ static void set_step(struct request *request, const struct op_result *result)
 {
     struct xattr_request *xattr = (struct xattr_request *)request;
 
+    if (result->code == 0 && xattr->sets_mode)
+        file_note_mode_set(xattr->inode);
     if (result->code == KE_STALE && request_may_retry(request))
         set_send(xattr);
-    else if (result->code == KE_NO_XATTR && is_acl(xattr->name))
-        request_fail(request, 0); /* everything has a list: without one, its mode */
-    else if (result->code == KE_TOO_LARGE)
-        request_fail_errno(request, E2BIG);
     else
-        request_fail(request, result->code);
+        set_end(xattr, result->code);
 }
 
 /* 0, or why the attribute cannot be changed. */

@@ -1,6 +1,7 @@
 #include "fs/resolve.h"
 
 #include "fs/fs.h"
+#include "fs/remains.h"
 
 #include <string.h>
 
@@ -54,9 +55,18 @@ int resolve_inode(struct fs *fs, struct inode *inode, uint64_t since_ns,
 
 bool resolve_removed(struct fs *fs, struct inode *inode, struct attr *ret_attr, nlink_t *ret_links)
 {
+    struct remains *remains = inode_remains(inode);
+    struct attr last;
+
     *ret_links = 0;
-    if (file_show_removed(inode, ret_attr))
+    if (remains != NULL)
+        remains_get_attr(remains, &last);
+    if (file_show_removed(inode, remains != NULL ? &last : NULL, ret_attr))
         return true;
+    if (remains != NULL) {
+        *ret_attr = last;
+        return true;
+    }
     struct view *view = recent_find(&fs->recent, inode->id);
     if (view == NULL)
         return false;

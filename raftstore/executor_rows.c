@@ -371,75 +371,60 @@ void run_change(struct run *run, const char *path, struct attr_row *row)
     run_report(run, CHANGE_CONTENT, path, NULL, &row->attr);
 }
 
-/* Rows of extended attributes, and with them all there are. */
-static void erase_xattrs(struct run *run, uint64_t id)
+/* The file goes with its last name. Returns its extended attributes. */
+static const struct change_xattr *erase_file(struct run *run, struct attr_row *row)
 {
-    uint8_t first[XATTR_KEY_MAX];
-    uint8_t key[XATTR_KEY_MAX];
-    struct key end = key_xattr_end(id);
-
-    /* A change of the batch ends the iterator, so one at a time: they are few. */
-    for (;;) {
-        struct engine_iterator *it =
-            engine_iterator_new(run->executor->kv, NULL, run->batch, CF_ATTR, key_bytes(&end));
-        struct bytes found = {.data = key};
-        bool valid;
-        int code;
-
-        engine_iterator_seek(it, key_xattr(id, "", 0, first));
-        valid = engine_iterator_valid(it);
-        if (valid) {
-            found.size = engine_iterator_key(it).size;
-            assert(found.size <= sizeof key);
-            memcpy(key, engine_iterator_key(it).data, found.size);
-        }
-        code = engine_iterator_status(it);
-        engine_iterator_free(it);
-        if (code != 0) {
-            run_stop_unreadable(code);
-        }
-        if (!valid) {
-            return;
-        }
-        run_delete(run, CF_ATTR, found);
-    }
-}
-
-/* The file goes with its last name. */
-static void erase_file(struct run *run, struct attr_row *row)
-{
+    const struct change_xattr *xattrs = NULL;
     struct key home = key_home(row->attr.id);
 
     if (row->attr.type == FILE_REGULAR) {
         run_erase_content(run, &row->attr);
     }
     if (row->attr.xattr_bytes > 0) {
-        erase_xattrs(run, row->attr.id);
+        xattrs = run_erase_xattrs(run, row->attr.id);
     }
     if (row->linked) {
         run_delete(run, CF_ATTR, key_bytes(&home));
     }
     run->files_added--;
+    return xattrs;
+}
+
+static const struct attr *keep_attr(struct executor *executor, const struct attr *attr)
+{
+    struct attr *copy = arena_alloc(&executor->change_paths, sizeof *copy);
+
+    assert(copy != NULL);
+    *copy = *attr;
+    return copy;
 }
 
 void run_erase(struct run *run, const char *path, struct attr_row *row)
 {
-    run_delete_row(run, path, row->attr.type == FILE_DIRECTORY);
-    row->attr.nlink--;
-    if (row->attr.nlink == 0) {
-        erase_file(run, row);
+    struct executor *executor = run->executor;
+    bool directory = row->attr.type == FILE_DIRECTORY;
+    const struct change_xattr *xattrs = NULL;
+    bool is_last = directory || row->attr.nlink == 1;
+
+    run_delete_row(run, path, directory);
+    row->attr.nlink = is_last ? 0 : row->attr.nlink - 1;
+    if (is_last) {
+        xattrs = erase_file(run, row);
     } else {
         row->attr.ctime_ns = run->time_ns;
         row->attr.version = run_next_revision(run);
         run_put_row(run, path, row);
     }
-    /* What is gone takes no number. In the order of changes it stands with that of its
-     * directory, which comes next. */
-    struct attr told = row->attr;
-    if (told.nlink == 0) {
-        told.version = run->revision + 1;
+    run_report(run, CHANGE_REMOVED, path, NULL, &row->attr);
+    if (is_last) {
+        struct change *change = &executor->changes[executor->change_count - 1];
+
+        /* What is gone takes no number. In the order of changes it stands with that of
+         * its directory, which comes next. */
+        change->version = run->revision + 1;
+        change->last = keep_attr(executor, &row->attr);
+        change->last_xattrs = xattrs;
     }
-    run_report(run, CHANGE_REMOVED, path, NULL, &told);
 }
 
 /* --- usage --- */

@@ -186,6 +186,9 @@ bool run_get_xattr(struct run *run, uint64_t id, struct bytes name, uint8_t **re
 /* 0, KE_EXISTS, KE_NO_XATTR or KE_NO_SPACE, and then nothing is written. */
 int run_put_xattr(struct run *run, struct attr *attr, struct bytes name, struct bytes value,
                   enum command_xattr_mode mode);
+/* Removes them all; returns what they were, for as long as the list of changes, unless
+ * that is too much to keep. */
+const struct change_xattr *run_erase_xattrs(struct run *run, uint64_t id);
 /* What the file may do as a program does not outlive a change of its content or owner:
  * capabilities(7). */
 void run_drop_capability(struct run *run, struct attr *attr);

@@ -4,8 +4,12 @@
 #include "raftstore/executor_run.h"
 #include "raftstore/keys.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of all changes of a batch of commands: past it extended attributes go untold. */
+#define TOLD_BYTES_MAX (8u << 20)
 
 #define CAPABILITY_NAME "security.capability"
 
@@ -54,6 +58,69 @@ int run_put_xattr(struct run *run, struct attr *attr, struct bytes name, struct 
     }
     attr->xattr_bytes = (uint32_t)total;
     return 0;
+}
+
+static const void *keep(struct arena *arena, const void *data, size_t size)
+{
+    void *copy = arena_alloc(arena, size);
+
+    assert(copy != NULL);
+    if (size > 0) {
+        memcpy(copy, data, size);
+    }
+    return copy;
+}
+
+/* The row of an extended attribute, whose name begins at `prefix`. */
+static const struct change_xattr *keep_xattr(struct arena *arena, struct bytes key, size_t prefix,
+                                             struct bytes value, const struct change_xattr *next)
+{
+    const struct change_xattr xattr = {
+        .next = next,
+        .name = keep(arena, key.data + prefix, key.size - prefix),
+        .name_size = key.size - prefix,
+        .value = keep(arena, value.data, value.size),
+        .value_size = value.size,
+    };
+
+    return keep(arena, &xattr, sizeof xattr);
+}
+
+static const struct change_xattr *collect(struct run *run, uint64_t id, struct arena *arena)
+{
+    const struct change_xattr *xattrs = NULL;
+    uint8_t buffer[XATTR_KEY_MAX];
+    struct bytes first = key_xattr(id, "", 0, buffer);
+    struct key end = key_xattr_end(id);
+    struct engine_iterator *it =
+        engine_iterator_new(run->executor->kv, NULL, run->batch, CF_ATTR, key_bytes(&end));
+    int code;
+
+    for (engine_iterator_seek(it, first); engine_iterator_valid(it); engine_iterator_next(it)) {
+        xattrs = keep_xattr(arena, engine_iterator_key(it), first.size, engine_iterator_value(it),
+                            xattrs);
+    }
+    code = engine_iterator_status(it);
+    engine_iterator_free(it);
+    if (code != 0) {
+        run_stop_unreadable(code);
+    }
+    return xattrs;
+}
+
+const struct change_xattr *run_erase_xattrs(struct run *run, uint64_t id)
+{
+    struct executor *executor = run->executor;
+    bool tells = executor->change_paths.used < TOLD_BYTES_MAX;
+    const struct change_xattr *xattrs =
+        collect(run, id, tells ? &executor->change_paths : &executor->arena);
+    uint8_t key[XATTR_KEY_MAX];
+
+    /* Behind the iterator, which a change of its batch ends. */
+    for (const struct change_xattr *xattr = xattrs; xattr != NULL; xattr = xattr->next) {
+        run_delete(run, CF_ATTR, key_xattr(id, xattr->name, xattr->name_size, key));
+    }
+    return tells ? xattrs : NULL;
 }
 
 void run_drop_capability(struct run *run, struct attr *attr)

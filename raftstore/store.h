@@ -84,6 +84,19 @@ struct change {
     uint64_t id;      /* of the object */
     uint64_t version; /* of the object, or of the volume; never less than of the last change */
     uint32_t nlink;   /* names that are left */
+    /* Of an object that lost its last name: what it was, for those who have it open; of
+     * many at a time not all extended attributes. Else NULL. */
+    const struct attr *last;
+    const struct change_xattr *last_xattrs;
+};
+
+/* An extended attribute. The name is not NUL-terminated. */
+struct change_xattr {
+    const struct change_xattr *next;
+    const void *name;
+    size_t name_size;
+    const void *value;
+    size_t value_size;
 };
 
 /* Called on the apply thread after the changes are visible to readers and

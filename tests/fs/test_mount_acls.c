@@ -108,6 +108,26 @@ Test(mount_acls, what_is_made_inherits_the_list_or_loses_the_umask)
     cr_assert_gt(getxattr(mounted_path(&m, "d/s"), ACL_DEFAULT_NAME, NULL, 0), 0);
 }
 
+Test(mount_acls, a_list_and_a_mode_set_before_close_have_their_effect_in_order)
+{
+    int fd = open(mounted_path(&m, "g"), O_CREAT | O_WRONLY, 0600);
+
+    cr_assert_eq(write(fd, "text", 4), 4);
+    cr_assert_eq(fchmod(fd, 04700), 0);
+    set_acl("g", ACL_ACCESS_NAME, 4);
+    cr_assert_eq(mode_of("g"), 04670);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(mode_of("g"), 04670);
+    cr_assert(somebody_opens("g", O_RDONLY));
+    fd = open(mounted_path(&m, "h"), O_CREAT | O_WRONLY, 0600);
+    cr_assert_eq(write(fd, "text", 4), 4);
+    set_acl("h", ACL_ACCESS_NAME, 4);
+    cr_assert_eq(fchmod(fd, 0700), 0);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(mode_of("h"), 0700);
+    cr_assert_not(somebody_opens("h", O_RDONLY));
+}
+
 Test(mount_acls, a_list_set_by_someone_outside_the_group_clears_set_group_id)
 {
     cr_assert_eq(chown(mounted_path(&m, "f"), SOMEBODY, 0), 0);

@@ -440,6 +440,37 @@ Test(mount_files, a_removed_file_goes_on_for_those_who_have_it_open)
     cr_assert(remote_is(&m, "f", NULL));
 }
 
+Test(mount_files, a_removed_file_has_the_attributes_that_are_set_on_it)
+{
+    const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 6}};
+    struct stat st;
+    int fd = open(mounted_path(&m, "f"), O_CREAT | O_RDWR, 0644);
+
+    cr_assert_eq(write(fd, "text", 4), 4);
+    cr_assert_eq(fsync(fd), 0);
+    cr_assert_eq(chmod(mounted_path(&m, "f"), 0601), 0);
+    remote_remove(&m, "f");
+    cr_assert_eq(fstat(fd, &st), 0);
+    cr_assert_eq(st.st_mode & 07777, 0601);
+    cr_assert_eq(fchown(fd, 12, 34), 0);
+    cr_assert_eq(fchmod(fd, 0640), 0);
+    cr_assert_eq(write(fd, "more", 4), 4);
+    cr_assert_eq(futimens(fd, times), 0);
+    cr_assert_eq(fstat(fd, &st), 0);
+    cr_assert_eq(st.st_nlink, 0);
+    cr_assert_eq(st.st_mode & 07777, 0640);
+    cr_assert_eq(st.st_uid, 12);
+    cr_assert_eq(st.st_gid, 34);
+    cr_assert_eq(st.st_size, 8);
+    cr_assert_eq(st.st_mtim.tv_sec, 6);
+    cr_assert_eq(ftruncate(fd, 2), 0);
+    cr_assert_eq(fstat(fd, &st), 0);
+    cr_assert_eq(st.st_size, 2);
+    cr_assert_gt(st.st_mtim.tv_sec, 6);
+    cr_assert_eq(st.st_mode & 07777, 0640);
+    cr_assert_eq(close(fd), 0);
+}
+
 Test(mount_files, what_was_written_to_a_file_removed_elsewhere_vanishes)
 {
     int fd = open(mounted_path(&m, "f"), O_CREAT | O_RDWR, 0644);

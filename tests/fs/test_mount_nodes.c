@@ -164,3 +164,27 @@ Test(mount_nodes, attributes_of_nodes_change_and_their_size_does_not)
     cr_expect_eq(truncate(mounted_path(&m, "fifo"), 1), -1);
     cr_expect_eq(errno, EINVAL);
 }
+
+Test(mount_nodes, what_is_open_and_removed_still_has_its_attributes)
+{
+    struct stat st;
+
+    cr_assert_eq(mkfifo(mounted_path(&m, "fifo"), 0600), 0);
+    int fifo = open(mounted_path(&m, "fifo"), O_RDWR);
+    cr_assert_eq(mkdir(mounted_path(&m, "dir"), 0700), 0);
+    int dir = open(mounted_path(&m, "dir"), O_RDONLY | O_DIRECTORY);
+    remote_remove(&m, "fifo");
+    cr_assert_eq(rmdir(mounted_path(&m, "dir")), 0);
+    cr_assert_eq(fstat(fifo, &st), 0);
+    cr_expect_eq(st.st_mode, S_IFIFO | 0600);
+    cr_expect_eq(st.st_nlink, 0);
+    cr_assert_eq(fchmod(fifo, 0640), 0);
+    cr_assert_eq(fstat(fifo, &st), 0);
+    cr_expect_eq(st.st_mode, S_IFIFO | 0640);
+    cr_assert_eq(fstat(dir, &st), 0);
+    cr_expect_eq(st.st_nlink, 0);
+    cr_expect_eq(openat(dir, "f", O_CREAT | O_WRONLY, 0644), -1);
+    cr_expect_eq(errno, ENOENT);
+    close(fifo);
+    close(dir);
+}

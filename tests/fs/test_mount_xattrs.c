@@ -240,17 +240,44 @@ Test(mount_xattrs, trusted_ones_are_for_root)
     cr_assert_eq(status, 0);
 }
 
-Test(mount_xattrs, a_removed_file_that_is_open_has_none)
+Test(mount_xattrs, a_removed_file_that_is_open_keeps_them)
 {
-    char names[8];
+    char value[8];
 
     set("f", "user.a", "1");
+    set("f", "user.b", "2");
     int fd = open(mounted_path(&m, "f"), O_RDWR);
     remote_remove(&m, "f");
-    assert_fails(fgetxattr(fd, "user.a", names, sizeof(names)), ENODATA);
-    cr_expect_eq(flistxattr(fd, names, sizeof(names)), 0);
-    assert_fails(fsetxattr(fd, "user.a", "2", 1, 0), ESTALE);
-    assert_fails(fremovexattr(fd, "user.a"), ENODATA);
+    cr_expect_eq(fgetxattr(fd, "user.a", value, sizeof(value)), 1);
+    cr_expect_eq(value[0], '1');
+    assert_fails(fgetxattr(fd, "user.c", value, sizeof(value)), ENODATA);
+    cr_expect_eq(flistxattr(fd, NULL, 0), 14);
+    assert_fails(fsetxattr(fd, "user.a", "x", 1, XATTR_CREATE), EEXIST);
+    assert_fails(fsetxattr(fd, "user.c", "x", 1, XATTR_REPLACE), ENODATA);
+    cr_expect_eq(fsetxattr(fd, "user.a", "333", 3, XATTR_REPLACE), 0);
+    cr_expect_eq(fsetxattr(fd, "user.c", "4", 1, XATTR_CREATE), 0);
+    cr_expect_eq(fgetxattr(fd, "user.a", value, sizeof(value)), 3);
+    cr_expect_eq(fremovexattr(fd, "user.b"), 0);
+    assert_fails(fremovexattr(fd, "user.b"), ENODATA);
+    cr_expect_eq(flistxattr(fd, NULL, 0), 14);
+    /* Of this file, and not of the one that has its name now. */
+    remote_put(&m, "f", "other", 5);
+    assert_listed("f", "");
+    close(fd);
+}
+
+Test(mount_xattrs, a_removed_file_takes_no_more_than_others)
+{
+    static char large[65537];
+
+    int fd = open(mounted_path(&m, "f"), O_RDWR);
+    cr_assert_eq(unlink(mounted_path(&m, "f")), 0);
+    assert_fails(fsetxattr(fd, "user.a", large, sizeof(large), 0), E2BIG);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(fsetxattr(fd, (const char *[]){"user.a", "user.b", "user.c"}[i], large,
+                               sizeof(large) - 1, 0),
+                     0);
+    assert_fails(fsetxattr(fd, "user.d", large, sizeof(large) - 1, 0), ENOSPC);
     close(fd);
 }
 

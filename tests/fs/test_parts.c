@@ -4,6 +4,7 @@
 #include "fs/errno.h"
 #include "fs/inode.h"
 #include "fs/recent.h"
+#include "fs/remains.h"
 #include "fs/reply.h"
 #include "raftstore/err.h"
 #include "raftstore/path.h"
@@ -153,8 +154,19 @@ Test(inode, an_exchange_swaps_all_that_is_known_below)
 
 Test(inode, a_removed_one_has_no_path_and_another_may_have_it)
 {
+    const struct attr last = {.id = 2, .mode = 0640};
+    const struct change removal = {
+        .kind = CHANGE_REMOVED, .path = "f", .id = 2, .last = &last, .last_xattrs = NULL};
+    struct inode *kept;
+    struct attr attr;
+
     know(2, FILE_REGULAR, "f");
-    inode_note_removed(&table, 2);
+    kept = inode_pin(&table, 2);
+    cr_assert_null(inode_remains(kept));
+    inode_note_removed(&table, &removal);
+    remains_get_attr(inode_remains(kept), &attr);
+    cr_assert_eq(attr.mode, 0640);
+    inode_unpin(kept);
     know(3, FILE_REGULAR, "f");
     cr_assert_null(path_of(2));
     cr_assert_str_eq(path_of(3), "f");

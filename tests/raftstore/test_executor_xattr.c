@@ -116,6 +116,57 @@ Test(executor_xattr, they_follow_the_file_and_go_with_it)
     cr_assert_eq(volume_rows(&v, CF_ATTR), 1);
 }
 
+Test(executor_xattr, who_is_told_of_the_end_of_a_file_is_told_what_it_was)
+{
+    const struct change *change;
+    size_t count;
+
+    cr_assert_eq(set("f", "user.a", "1", COMMAND_XATTR_ANY), 0);
+    cr_assert_eq(set("f", "user.b", "22", COMMAND_XATTR_ANY), 0);
+    executor_clear_changes(v.executor);
+    cr_assert_eq(volume_remove(&v, "f", false), 0);
+    change = executor_changes(v.executor, &count);
+    cr_assert_eq(change->kind, CHANGE_REMOVED);
+    cr_assert_eq(change->last->size, 4);
+    cr_assert_eq(change->last->nlink, 0);
+    const struct change_xattr *b = change->last_xattrs;
+    cr_assert_eq(b->name_size, 6);
+    cr_assert_eq(memcmp(b->name, "user.b", 6), 0);
+    cr_assert_eq(b->value_size, 2);
+    cr_assert_eq(memcmp(b->value, "22", 2), 0);
+    cr_assert_eq(memcmp(b->next->name, "user.a", 6), 0);
+    cr_assert_null(b->next->next);
+}
+
+Test(executor_xattr, what_many_removed_files_were_is_not_all_kept)
+{
+    static char large[60000];
+    const struct change *changes;
+    char path[16];
+    size_t count;
+    size_t told = 0;
+
+    memset(large, 'x', sizeof large - 1);
+    for (int i = 0; i < 200; i++) {
+        snprintf(path, sizeof path, "f%d", i);
+        cr_assert_eq(volume_put(&v, path, "x"), 0);
+        cr_assert_eq(set(path, "user.a", large, COMMAND_XATTR_ANY), 0);
+    }
+    executor_clear_changes(v.executor);
+    for (int i = 0; i < 200; i++) {
+        snprintf(path, sizeof path, "f%d", i);
+        cr_assert_eq(volume_remove(&v, path, false), 0);
+    }
+    changes = executor_changes(v.executor, &count);
+    for (size_t i = 0; i < count; i++) {
+        told += changes[i].last_xattrs != NULL;
+    }
+    cr_assert_gt(told, 100);
+    cr_assert_lt(told, 150);
+    /* But removed they are. */
+    cr_assert_eq(volume_rows(&v, CF_ATTR), 2);
+}
+
 Test(executor_xattr, past_their_limits_they_are_refused)
 {
     char name[XATTR_NAME_MAX + 2];
