@@ -223,7 +223,7 @@ void peer_lease_role(struct peer *peer, const struct raft_ready *ready)
     if (leads)
         peer_lease_lead(peer, now);
     else
-        lease->promised_until = later(lease->promised_until, grants_end(&lease->grants, now));
+        promise_extend(&lease->promise, grants_end(&lease->grants, now));
     peer_lease_publish(peer, now);
 }
 
@@ -273,8 +273,7 @@ static void peer_lease_fill_as_member(struct peer *peer, const struct raft_messa
                                       struct wire_lease *note, uint64_t now)
 {
     struct peer_lease *lease = &peer->lease;
-    if (message->to == lease->heard_from && message->term == lease->heard_term)
-        note->echo = lease->heard_stamp;
+    note->echo = promise_echo(&lease->promise, message->to, message->term);
     if (lease->watches && message->to == peer->leader &&
         lease_reads_are_recent(peer->config.lease_reads, now))
         (void)lease_ask(&lease->held, now, lease->grants.timing.tick_ns, &note->want);
@@ -287,21 +286,6 @@ void peer_lease_fill(struct peer *peer, const struct raft_message *message, stru
         peer_lease_fill_as_leader(peer, message, note, now);
     else
         peer_lease_fill_as_member(peer, message, note, now);
-}
-
-/* The promise not to vote is made with the echo, and holds from now. */
-static void peer_lease_note_stamp(struct peer *peer, const struct raft_message *message,
-                                  uint64_t stamp, uint64_t now)
-{
-    struct peer_lease *lease = &peer->lease;
-    if (stamp == 0 || message->term < lease->heard_term)
-        return;
-    if (message->term > lease->heard_term)
-        lease->heard_stamp = 0;
-    lease->heard_term = message->term;
-    lease->heard_from = message->from;
-    lease->heard_stamp = later(lease->heard_stamp, stamp);
-    lease->promised_until = later(lease->promised_until, now + lease->grants.timing.promise_ns);
 }
 
 void peer_lease_stepped(struct peer *peer, const struct wire_envelope *envelope,
@@ -317,7 +301,8 @@ void peer_lease_stepped(struct peer *peer, const struct wire_envelope *envelope,
         peer_lease_refresh(peer);
     } else {
         if (is_heartbeat(message))
-            peer_lease_note_stamp(peer, message, note->stamp, now);
+            promise_heard(&lease->promise, message->from, message->term, note->stamp, now,
+                          lease->grants.timing.promise_ns);
         if (note->grant.want.time != 0)
             lease_take(&lease->held, &note->grant, apply_index(peer->config.apply), now);
     }
@@ -326,7 +311,8 @@ void peer_lease_stepped(struct peer *peer, const struct wire_envelope *envelope,
 
 bool peer_lease_declines(const struct peer *peer, const struct raft_message *message)
 {
-    return !raft_message_is_transfer_campaign(message) && clock_ns() < peer->lease.promised_until;
+    return !raft_message_is_transfer_campaign(message) &&
+           promise_forbids(&peer->lease.promise, clock_ns());
 }
 
 /* --- now and then --- */

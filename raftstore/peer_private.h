@@ -8,6 +8,7 @@
 #include "raftstore/holdback.h"
 #include "raftstore/lease.h"
 #include "raftstore/peer.h"
+#include "raftstore/promise.h"
 #include "raftstore/proposals.h"
 #include "raftstore/reads.h"
 #include "raftstore/touch_list.h"
@@ -51,15 +52,11 @@ struct peer_lease {
     bool watches;
     uint64_t published;    /* what readers see */
     uint64_t cached_until; /* the latest that they ever saw */
-    /* The newest stamp, and whose it is. */
-    uint64_t heard_from;
-    uint64_t heard_term;
-    uint64_t heard_stamp;
-    uint64_t promised_until; /* till then this node votes for nobody */
-    uint64_t last_index;     /* the end of the log as it was written last */
-    uint64_t members_index;  /* no change of members behind it */
-    uint64_t limit;          /* on commit, as the core has it */
-    struct touch_list keys;  /* of what is being written */
+    struct promise promise;
+    uint64_t last_index;    /* the end of the log as it was written last */
+    uint64_t members_index; /* no change of members behind it */
+    uint64_t limit;         /* on commit, as the core has it */
+    struct touch_list keys; /* of what is being written */
 };
 
 struct peer {

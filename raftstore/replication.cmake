@@ -20,6 +20,7 @@ set(REPLICATION_SOURCES
   peer_status.c
   peer_storage.c
   peer_upkeep.c
+  promise.c
   proposals.c
   raft_worker.c
   reads.c

@@ -75,6 +75,7 @@ bool run_settle(struct run *run);
 
 bool script_one_partition(struct run *run); /* partition.c */
 bool script_one_snapshot(struct run *run);  /* snapshot.c */
+bool script_leases(struct run *run);        /* leases.c */
 bool script_members(struct run *run);       /* members.c */
 bool script_members_in_trouble(struct run *run);
 

@@ -93,6 +93,21 @@ Test(scenarios, clients_get_through_everything_with_a_short_log)
     hold("snapshot-unreliable-partitions-restarts");
 }
 
+Test(scenarios, no_read_is_stale)
+{
+    hold("leases");
+}
+
+Test(scenarios, no_read_is_stale_with_a_short_log)
+{
+    hold("leases-snapshot");
+}
+
+Test(scenarios, no_read_is_stale_among_five)
+{
+    hold("leases-of-five");
+}
+
 Test(scenarios, clients_get_through_changes_of_members)
 {
     hold("members");

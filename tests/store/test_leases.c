@@ -2,12 +2,12 @@
  * the cluster, and nobody holds the others up for longer than a lease. */
 #include "cluster.h"
 #include "random.h"
+#include "registers.h"
 
 #include "raftstore/err.h"
 #include "raftstore/touch.h"
 
 #include <criterion/criterion.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -184,151 +184,20 @@ Test(leases, a_member_that_joins_gets_one_and_one_that_is_removed_has_none)
 
 /* --- no read is stale --- */
 
-#define FILES      4
-#define READERS    3
-#define PATH_BYTES 8
-#define NAME_BYTES 64
-
-/* Each file has one writer, and its version only grows: who has been told of one, by a
- * write or by a read that has ended, must never see an older one. */
-struct register_file {
-    char path[PATH_BYTES];
-    uint64_t id;
-    atomic_uint_least64_t told;
-    /* Names: those below this number exist. */
-    atomic_uint_least64_t names;
-    pthread_t writer;
-};
-
-static struct register_file files[FILES];
-struct reader {
-    size_t store;
-    pthread_t thread;
-};
-
-static struct reader readers[READERS];
-static atomic_bool stop;
-static atomic_uint_least64_t sources[3];
-static atomic_uint_least64_t writes;
-static atomic_bool is_stale;
-
-static void tell(atomic_uint_least64_t *told, uint64_t version)
-{
-    uint64_t before = atomic_load(told);
-    while (before < version && !atomic_compare_exchange_weak(told, &before, version))
-        ;
-}
-
-static void name_of(const struct register_file *file, uint64_t number, char *ret_name)
-{
-    snprintf(ret_name, NAME_BYTES, "d/%.*s.%llu", PATH_BYTES, file->path,
-             (unsigned long long)number);
-}
-
-static void *write_on(void *arg)
-{
-    struct register_file *file = arg;
-    uint64_t seed = (uint64_t)(file - files) + 1;
-    while (!atomic_load(&stop)) {
-        struct attr attr;
-        size_t i = random_next(&seed) % atomic_load(&cluster.count);
-        if (cluster_append_attr(&cluster, i, file->path, file->id, "x", 1000, &attr) == 0) {
-            tell(&file->told, attr.version);
-            atomic_fetch_add(&writes, 1);
-        }
-        char name[NAME_BYTES];
-        uint64_t number = atomic_load(&file->names);
-        name_of(file, number, name);
-        int rc = cluster_create_exclusive(&cluster, i, name, 1000);
-        if (rc == 0 || rc == KE_EXISTS)
-            atomic_store(&file->names, number + 1);
-    }
-    return NULL;
-}
-
-static int read_one(size_t i, const char *path, struct attr *ret_attr)
-{
-    enum cluster_source source;
-    int rc = cluster_stat_leased(&cluster, i, path, ret_attr, 1000, &source);
-    if (rc == 0 || rc == KE_NOT_FOUND)
-        atomic_fetch_add(&sources[source], 1);
-    return rc;
-}
-
-static void read_file(size_t i, struct register_file *file)
-{
-    struct attr attr;
-    uint64_t told = atomic_load(&file->told);
-    int rc = read_one(i, file->path, &attr);
-    if (rc == 0 && attr.version >= told)
-        tell(&file->told, attr.version);
-    if (rc == KE_NOT_FOUND || (rc == 0 && attr.version < told)) {
-        fprintf(stderr, "store %zu: %s has version %llu, should have %llu\n", i, file->path,
-                rc == 0 ? (unsigned long long)attr.version : 0, (unsigned long long)told);
-        atomic_store(&is_stale, true);
-    }
-}
-
-/* The newest name and the one that comes next, which so gets cached as missing. */
-static void read_names(size_t i, struct register_file *file)
-{
-    struct attr attr;
-    char name[NAME_BYTES];
-    uint64_t names = atomic_load(&file->names);
-    for (uint64_t number = names > 0 ? names - 1 : 0; number <= names; number++) {
-        name_of(file, number, name);
-        if (read_one(i, name, &attr) == KE_NOT_FOUND && number < names) {
-            fprintf(stderr, "store %zu: %s is not there\n", i, name);
-            atomic_store(&is_stale, true);
-        }
-    }
-}
-
-static void *read_on(void *arg)
-{
-    size_t i = ((const struct reader *)arg)->store;
-    while (!atomic_load(&stop)) {
-        for (size_t k = 0; k < FILES; k++) {
-            read_file(i, &files[k]);
-            read_names(i, &files[k]);
-        }
-        sleep_ms(1);
-    }
-    return NULL;
-}
+static struct registers registers;
 
 static void begin_reads_and_writes(void)
 {
-    cr_assert_eq(cluster_make_dir(&cluster, 0, "d", TIMEOUT_MS), 0);
-    for (size_t k = 0; k < FILES; k++) {
-        struct attr attr;
-        snprintf(files[k].path, sizeof(files[k].path), "f%zu", k);
-        cr_assert_eq(cluster_put(&cluster, 0, files[k].path, "", TIMEOUT_MS), 0);
-        cr_assert_eq(cluster_stat(&cluster, 0, files[k].path, &attr, TIMEOUT_MS), 0);
-        files[k].id = attr.id;
-        pthread_create(&files[k].writer, NULL, write_on, &files[k]);
-    }
-    for (size_t i = 0; i < READERS; i++) {
-        readers[i].store = i;
-        pthread_create(&readers[i].thread, NULL, read_on, &readers[i]);
-    }
+    cr_assert(registers_start(&registers, &cluster, random_seed("KEELFS_TEST_SEED")));
 }
 
 static void end_reads_and_writes(void)
 {
     cluster_heal(&cluster);
     sleep_ms(2 * LEASE_MS);
-    atomic_store(&stop, true);
-    for (size_t i = 0; i < READERS; i++)
-        pthread_join(readers[i].thread, NULL);
-    for (size_t k = 0; k < FILES; k++)
-        pthread_join(files[k].writer, NULL);
-    printf("leases: %llu writes; reads: %llu cached, %llu by lease, %llu by barrier\n",
-           (unsigned long long)writes, (unsigned long long)sources[0],
-           (unsigned long long)sources[1], (unsigned long long)sources[2]);
-    cr_assert(!atomic_load(&is_stale));
-    cr_assert_gt(sources[CLUSTER_FROM_CACHE], 0);
-    cr_assert_gt(sources[CLUSTER_FROM_LEASE], 0);
+    cr_assert(registers_stop(&registers));
+    cr_assert_gt(registers.reads[CLUSTER_FROM_CACHE], 0);
+    cr_assert_gt(registers.reads[CLUSTER_FROM_LEASE], 0);
 }
 
 Test(leases, no_read_is_stale_in_peace)
