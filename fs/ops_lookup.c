@@ -1,6 +1,7 @@
 /* Looking without opening: lookup, forget, getattr, readlink, statfs. */
 #include "fs/control.h"
 #include "fs/ops.h"
+#include "fs/remains.h"
 #include "fs/reply.h"
 #include "fs/request.h"
 #include "fs/resolve.h"
@@ -282,6 +283,19 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         request_barrier(&stat->request, getattr_step);
 }
 
+/* It was replaced after the kernel looked it up, as "current" is again and again. */
+static void readlink_removed(struct stat_request *stat)
+{
+    struct remains *remains = inode_remains(stat->inode);
+
+    if (remains == NULL) {
+        request_fail(&stat->request, KE_STALE);
+        return;
+    }
+    fuse_reply_readlink(stat->request.req, remains_target(remains));
+    request_end(&stat->request);
+}
+
 static void readlink_step(struct request *request, const struct op_result *result)
 {
     struct stat_request *stat = (struct stat_request *)request;
@@ -291,7 +305,7 @@ static void readlink_step(struct request *request, const struct op_result *resul
 
     if (!stat_look(stat, result, readlink_step, &resolved, &is_removed)) {
         if (is_removed)
-            request_fail(request, KE_STALE);
+            readlink_removed(stat);
         return;
     }
     int code = resolved.is_by_id ? tree_read_link_id(resolved.look.tree, stat->inode->id, target)

@@ -13,6 +13,7 @@ struct xattr {
 };
 
 struct remains {
+    char *target;
     pthread_mutex_t lock; /* guards the rest */
     struct attr attr;
     struct xattr *xattrs; /* attr.xattr_bytes in all */
@@ -57,6 +58,7 @@ struct remains *remains_new(const struct change *change)
     struct remains *remains = mem_zalloc(sizeof(*remains));
 
     pthread_mutex_init(&remains->lock, NULL);
+    remains->target = mem_strdup(change->last_target);
     remains->attr = *change->last;
     remains->attr.xattr_bytes = 0;
     for (const struct change_xattr *xattr = change->last_xattrs; xattr != NULL;
@@ -75,7 +77,13 @@ void remains_free(struct remains *remains)
     while (remains->xattrs != NULL)
         drop(remains, &remains->xattrs);
     pthread_mutex_destroy(&remains->lock);
+    free(remains->target);
     free(remains);
+}
+
+const char *remains_target(const struct remains *remains)
+{
+    return remains->target;
 }
 
 /* --- attributes --- */

@@ -27,6 +27,9 @@ void remains_free(struct remains *remains);
 void remains_get_attr(struct remains *remains, struct attr *ret_attr);
 void remains_set_attr(struct remains *remains, const struct command_set_attr *set, int64_t now_ns);
 
+/* Of a symbolic link; as long as the remains are there. */
+const char *remains_target(const struct remains *remains);
+
 /* As tree_get_xattr() and tree_list_xattrs(). */
 int remains_get_xattr(struct remains *remains, const char *name, uint8_t **ret_value,
                       size_t *ret_size);

@@ -424,6 +424,7 @@ void run_erase(struct run *run, const char *path, struct attr_row *row)
         change->version = run->revision + 1;
         change->last = keep_attr(executor, &row->attr);
         change->last_xattrs = xattrs;
+        change->last_target = keep_path(executor, row->target_size > 0 ? row->target : "");
     }
 }
 

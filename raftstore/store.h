@@ -88,6 +88,7 @@ struct change {
      * many at a time not all extended attributes. Else NULL. */
     const struct attr *last;
     const struct change_xattr *last_xattrs;
+    const char *last_target; /* of a symbolic link, else "" */
 };
 
 /* An extended attribute. The name is not NUL-terminated. */

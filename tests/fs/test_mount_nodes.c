@@ -173,6 +173,9 @@ Test(mount_nodes, what_is_open_and_removed_still_has_its_attributes)
     int fifo = open(mounted_path(&m, "fifo"), O_RDWR);
     cr_assert_eq(mkdir(mounted_path(&m, "dir"), 0700), 0);
     int dir = open(mounted_path(&m, "dir"), O_RDONLY | O_DIRECTORY);
+    cr_assert_eq(symlink("target", mounted_path(&m, "link")), 0);
+    int link = open(mounted_path(&m, "link"), O_PATH | O_NOFOLLOW);
+    remote_remove(&m, "link");
     remote_remove(&m, "fifo");
     cr_assert_eq(rmdir(mounted_path(&m, "dir")), 0);
     cr_assert_eq(fstat(fifo, &st), 0);
@@ -185,6 +188,10 @@ Test(mount_nodes, what_is_open_and_removed_still_has_its_attributes)
     cr_expect_eq(st.st_nlink, 0);
     cr_expect_eq(openat(dir, "f", O_CREAT | O_WRONLY, 0644), -1);
     cr_expect_eq(errno, ENOENT);
+    char target[8];
+    cr_expect_eq(readlinkat(link, "", target, sizeof(target)), 6);
+    cr_expect_eq(memcmp(target, "target", 6), 0);
+    close(link);
     close(fifo);
     close(dir);
 }

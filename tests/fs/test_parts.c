@@ -156,7 +156,7 @@ Test(inode, a_removed_one_has_no_path_and_another_may_have_it)
 {
     const struct attr last = {.id = 2, .mode = 0640};
     const struct change removal = {
-        .kind = CHANGE_REMOVED, .path = "f", .id = 2, .last = &last, .last_xattrs = NULL};
+        .kind = CHANGE_REMOVED, .path = "f", .id = 2, .last = &last, .last_target = ""};
     struct inode *kept;
     struct attr attr;
 
