@@ -1,5 +1,6 @@
 #include "raftstore/peer.h"
 
+#include "raftstore/event_log.h"
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
 #include "raftstore/peer_private.h"
@@ -31,9 +32,26 @@ void peer_check(const struct peer *peer, int rc, const char *what)
                   raft_error_text(rc));
 }
 
+const char *peer_member_name(const struct peer *peer, uint64_t store_id)
+{
+    const struct store_member *member = membership_find(&peer->membership, store_id);
+    return member != NULL ? member->name : "a store that is no member";
+}
+
+/* Who leads in the end is told by peer_note_leader(). */
+static void peer_note_election(struct peer *peer, const struct raft_event *event)
+{
+    if (event->kind == RAFT_EVENT_BECAME_CANDIDATE)
+        event_log_add(peer->config.events, "election: this node asks for votes in term %llu",
+                      (unsigned long long)event->term);
+    else if (event->kind == RAFT_EVENT_QUORUM_LOST)
+        event_log_add(peer->config.events,
+                      "election: this node leads no longer, no majority has answered in time");
+}
+
 static void peer_log_event(void *ctx, const struct raft_event *event)
 {
-    (void)ctx;
+    peer_note_election(ctx, event);
     char text[512];
     raft_event_format(event, text, sizeof(text));
     switch (event->level) {
@@ -52,7 +70,7 @@ static void peer_log_event(void *ctx, const struct raft_event *event)
     }
 }
 
-static void peer_raft_config(const struct peer *peer, struct raft_config *raft)
+static void peer_raft_config(struct peer *peer, struct raft_config *raft)
 {
     const struct peer_config *config = &peer->config;
     raft_config_init(raft);
@@ -72,7 +90,7 @@ static void peer_raft_config(const struct peer *peer, struct raft_config *raft)
     raft->pre_vote = true;
     raft->read_mode = RAFT_READ_SAFE;
     raft->random_seed = clock_ns() ^ (peer->peer_id << 48);
-    raft->log = (struct raft_log_hook){.fn = peer_log_event, .level = RAFT_LOG_INFO};
+    raft->log = (struct raft_log_hook){.fn = peer_log_event, .ctx = peer, .level = RAFT_LOG_INFO};
 }
 
 /* Nobody else can lead: no need to wait for an election timeout. */
@@ -215,7 +233,7 @@ static void peer_send(struct peer *peer, const struct raft_message *message)
         .flags = peer_upkeep_flags(peer) | (peer->admitted ? WIRE_FLAG_ADMITTED : 0),
     };
     if (message->type == RAFT_MESSAGE_SNAPSHOT) {
-        peer->config.store->send_snapshot(peer->config.store_ctx, &envelope, message);
+        peer_send_snapshot(peer, &envelope, message);
         return;
     }
     peer_lease_fill(peer, message, &envelope.lease);
@@ -340,6 +358,9 @@ void peer_snapshot_arrived(struct peer *peer, const struct wire_envelope *envelo
     }
     peer->arrived = id;
     peer->has_arrived = true;
+    event_log_add(peer->config.events, "snapshot: %s has sent the data as of index %llu",
+                  peer_member_name(peer, envelope->from_store),
+                  (unsigned long long)message->snapshot->index);
     peer_check(peer, raft_node_step(peer->node, message), "SNAPSHOT");
 }
 
@@ -361,6 +382,8 @@ static void peer_installed(struct peer *peer)
     assert(peer->installing);
     peer->installing = false;
     peer->counters.snapshots_installed++;
+    event_log_add(peer->config.events, "snapshot: the data as of index %llu is in place",
+                  (unsigned long long)apply_index(peer->config.apply));
     peer_drop_arrived(peer);
     struct raft_message *append = &peer->install_append;
     for (size_t i = 0; i < append->response_count; i++) {
@@ -471,11 +494,25 @@ static void peer_ask_reads(struct peer *peer)
     }
 }
 
+static void peer_tell_leader(struct peer *peer)
+{
+    struct raft_status status;
+    peer_check(peer, raft_node_status(peer->node, &status), "status");
+    if (peer->leader == RAFT_NONE)
+        event_log_add(peer->config.events, "leader: none is known in term %llu",
+                      (unsigned long long)status.hard_state.term);
+    else
+        event_log_add(peer->config.events, "leader: %s leads in term %llu",
+                      peer_member_name(peer, peer->leader),
+                      (unsigned long long)status.hard_state.term);
+}
+
 static void peer_note_leader(struct peer *peer, const struct raft_ready *ready)
 {
     if (!ready->soft_state_changed || ready->leader == peer->leader)
         return;
     peer->leader = ready->leader;
+    peer_tell_leader(peer);
     peer->proposals_held = false;
     peer->reads_held = false;
     peer_members_leader_changed(peer);

@@ -56,6 +56,7 @@ struct peer_config {
     struct lease_reads *lease_reads;
     store_invalidate_fn *invalidate; /* may be NULL */
     void *invalidate_ctx;
+    struct event_log *events;
     const struct peer_store_ops *store;
     void *store_ctx;
 };

@@ -1,3 +1,4 @@
+#include "raftstore/event_log.h"
 #include "raftstore/log.h"
 #include "raftstore/peer_private.h"
 
@@ -233,8 +234,29 @@ static void peer_request_committed(struct peer *peer, uint64_t request_id, bool 
         peer_request_end(peer, 0, "");
 }
 
+/* "members: n1, n2, n3 (learner)" */
+static void peer_members_tell(const struct peer *peer)
+{
+    const struct membership *membership = &peer->membership;
+    char text[EVENT_TEXT_MAX] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < membership->store_count && used < sizeof(text); i++) {
+        const struct store_member *member = &membership->stores[i];
+        uint32_t role = membership_role(membership, member->id);
+        const char *what = "";
+        if (role & MEMBER_LEARNER)
+            what = " (learner)";
+        else if ((role & MEMBER_VOTER) == 0)
+            what = " (leaving)";
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s%s", i > 0 ? ", " : "",
+                                 member->name, what);
+    }
+    event_log_add(peer->config.events, "members: %s", text);
+}
+
 static void peer_members_log(const struct peer *peer)
 {
+    peer_members_tell(peer);
     const struct region *region = &peer->membership.region;
     log_info("members changed: %zu, %zu of them voters%s", region->peer_count,
              membership_voter_count(&peer->membership),

@@ -110,6 +110,9 @@ static inline bool peer_is_leader(const struct peer *peer)
     return peer->leader == peer->peer_id;
 }
 
+/* For the events: "n2". */
+const char *peer_member_name(const struct peer *peer, uint64_t store_id);
+
 /* NULL: nothing was heard. */
 struct peer_contact *peer_find_contact(struct peer *peer, uint64_t store_id);
 /* Whether the leader's data directory is on record, so that it accepts commands. */
@@ -158,6 +161,8 @@ void peer_lease_status(const struct peer *peer, struct store_status *status);
 /* --- peer_snapshots.c --- */
 
 void peer_snapshots_tick(struct peer *peer);
+void peer_send_snapshot(struct peer *peer, const struct wire_envelope *envelope,
+                        const struct raft_message *message);
 
 /* --- peer_upkeep.c --- */
 

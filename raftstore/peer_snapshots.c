@@ -1,3 +1,4 @@
+#include "raftstore/event_log.h"
 #include "raftstore/peer_private.h"
 
 /* Election timeouts from one failure to the next try: doubles from the first to the
@@ -22,8 +23,20 @@ static uint64_t peer_retry_ticks(const struct peer *peer, unsigned failures)
     return elections * peer->config.election_ticks;
 }
 
+void peer_send_snapshot(struct peer *peer, const struct wire_envelope *envelope,
+                        const struct raft_message *message)
+{
+    event_log_add(peer->config.events, "snapshot: %s gets the data as of index %llu",
+                  peer_member_name(peer, envelope->to_store),
+                  (unsigned long long)message->snapshot->index);
+    peer->config.store->send_snapshot(peer->config.store_ctx, envelope, message);
+}
+
 void peer_snapshot_sent(struct peer *peer, uint64_t store_id, bool succeeded)
 {
+    event_log_add(peer->config.events,
+                  succeeded ? "snapshot: %s has it" : "snapshot: sending it to %s failed",
+                  peer_member_name(peer, store_id));
     struct peer_send_failure *failure = peer_find_failure(peer, store_id);
     if (succeeded) {
         peer->counters.snapshots_sent++;

@@ -1,3 +1,4 @@
+#include "raftstore/event_log.h"
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
 #include "raftstore/peer_private.h"
@@ -140,11 +141,14 @@ static void peer_watch_disk(struct peer *peer)
     peer->room = disk_watch_update(peer->config.disk);
     bool before = peer->no_space;
     peer->no_space = peer_has_no_space(peer);
-    if (peer->no_space && !before)
+    if (peer->no_space && !before) {
         log_warn("nothing that takes space is accepted: the disk of the leader or of a majority "
                  "is nearly full");
-    else if (before && !peer->no_space)
+        event_log_add(peer->config.events, "space: nothing that takes space is accepted");
+    } else if (before && !peer->no_space) {
         log_info("there is space again: everything is accepted");
+        event_log_add(peer->config.events, "space: everything is accepted again");
+    }
 }
 
 uint32_t peer_upkeep_flags(const struct peer *peer)

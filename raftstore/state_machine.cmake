@@ -5,6 +5,7 @@ set(STATE_MACHINE_SOURCES
   attr_row.c
   command.c
   engine.c
+  event_log.c
   engine_batch.c
   engine_table.c
   err.c

@@ -5,6 +5,7 @@
 #include "raftstore/deadline.h"
 #include "raftstore/disk_watch.h"
 #include "raftstore/engine.h"
+#include "raftstore/event_log.h"
 #include "raftstore/lease_reads.h"
 #include "raftstore/log.h"
 #include "raftstore/log_gc.h"
@@ -59,6 +60,7 @@ struct store {
     store_filter_fn *filter;
     void *filter_ctx;
 
+    struct event_log events;
     struct engine *raft;
     struct engine *kv;
     struct snap_files *snap_files;
@@ -238,6 +240,7 @@ int store_open(const struct store_config *config, struct store **ret_store, stru
 {
     assert(config->data_dir != NULL && config->name != NULL);
     struct store *store = mem_zalloc(sizeof(*store));
+    event_log_init(&store->events);
     store_take_settings(store, config);
     int rc = store_open_data(store, config, e);
     if (rc != 0) {
@@ -535,6 +538,7 @@ static int store_make_peer(struct store *store, struct peer **ret_peer, struct e
         .lease_reads = store->lease_reads,
         .invalidate = store->invalidate,
         .invalidate_ctx = store->invalidate_ctx,
+        .events = &store->events,
         .store = &store_peer_ops,
         .store_ctx = store,
     };
@@ -595,6 +599,7 @@ void store_close(struct store *store)
     disk_watch_close(&store->disk);
     engine_close(store->kv);
     engine_close(store->raft);
+    event_log_release(&store->events);
     free(store->data_dir);
     free(store);
 }
@@ -622,6 +627,11 @@ uint64_t store_current_until(struct store *store, const uint64_t *keys, size_t c
 struct tree *store_tree(struct store *store)
 {
     return store->tree;
+}
+
+struct event_log *store_events(struct store *store)
+{
+    return &store->events;
 }
 
 void store_status(struct store *store, struct store_status *ret_status)

@@ -194,6 +194,14 @@ void store_transfer_leader(struct store *store, struct member_op *op);
 /* The members on record, as they are here. */
 void store_members(struct store *store, struct store_member *members, size_t *ret_count);
 
+/* --- what happened --- */
+
+struct event_log;
+
+/* The latest elections, leaders, snapshots and changes of members; lives as long as the
+ * store. */
+struct event_log *store_events(struct store *store);
+
 /* --- the check that all replicas are equal --- */
 
 /* Has every node hash its data behind one entry of the log. On success the result's

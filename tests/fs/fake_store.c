@@ -1,6 +1,7 @@
 #include "fake_store.h"
 
 #include "raftstore/deadline.h"
+#include "raftstore/event_log.h"
 #include "raftstore/executor.h"
 #include "raftstore/memory.h"
 #include "raftstore/thread.h"
@@ -21,6 +22,7 @@ struct fake_item {
 };
 
 struct store {
+    struct event_log events;
     struct engine *kv;
     struct tree *tree;
     struct deadlines *deadlines;
@@ -205,6 +207,11 @@ struct tree *store_tree(struct store *store)
     return store->tree;
 }
 
+struct event_log *store_events(struct store *store)
+{
+    return &store->events;
+}
+
 void store_status(struct store *store, struct store_status *ret_status)
 {
     *ret_status = (struct store_status){
@@ -236,6 +243,7 @@ struct store *fake_store_new(const char *dir)
     int code = engine_open(dir, ENGINE_KV, &store->kv, &e);
     assert(code == 0);
     (void)code;
+    event_log_init(&store->events);
     store->tree = tree_new(store->kv);
     store->deadlines = deadlines_new();
     store->executor = executor_new(store->kv);
@@ -270,6 +278,7 @@ void fake_store_free(struct store *store)
     engine_batch_free(store->batch);
     tree_free(store->tree);
     engine_close(store->kv);
+    event_log_release(&store->events);
     pthread_cond_destroy(&store->changed);
     pthread_mutex_destroy(&store->lock);
     pthread_mutex_destroy(&store->apply_lock);
