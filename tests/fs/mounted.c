@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #define REMOVE_FDS_MAX 16
 #define PATHS_MAX      8
+#define LOOK_PERIOD_MS 1000
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
 {
@@ -33,6 +35,34 @@ static void take_away(const struct mounted *mounted)
     nftw(mounted->dir, remove_one, REMOVE_FDS_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
+/* A process that is killed while it reads from its own mount cannot die: the threads that
+ * would answer are gone, and what they had open is not closed before the last is. */
+static bool is_dying(pid_t pid)
+{
+    char path[64], line[256];
+    unsigned long long pending = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *status = fopen(path, "re");
+    if (status == NULL)
+        return true;
+    while (fgets(line, sizeof(line), status) != NULL) {
+        if (sscanf(line, "SigPnd: %llx", &pending) == 1)
+            break;
+    }
+    fclose(status);
+    return (pending & (1ull << (SIGKILL - 1))) != 0;
+}
+
+/* Returns when `end` is closed at the other end, or the process dies. */
+static void await_end(int end, pid_t pid)
+{
+    struct pollfd poll_end = {.fd = end, .events = POLLIN};
+
+    while (poll(&poll_end, 1, LOOK_PERIOD_MS) == 0 && !is_dying(pid))
+        ;
+}
+
 static void wake_up(int number)
 {
     (void)number;
@@ -43,8 +73,8 @@ static void wake_up(int number)
 static void start_cleaner(struct mounted *mounted)
 {
     const struct sigaction action = {.sa_handler = wake_up};
+    pid_t parent = getpid();
     int ends[2];
-    char byte;
 
     cr_assert_eq(pipe(ends), 0);
     pid_t child = fork();
@@ -54,9 +84,9 @@ static void start_cleaner(struct mounted *mounted)
         prctl(PR_SET_PDEATHSIG, SIGUSR1);
         setsid();
         close(ends[1]);
-        ssize_t got = read(ends[0], &byte, 1);
+        await_end(ends[0], parent);
         take_away(mounted);
-        _exit(got == 0 ? 0 : 1);
+        _exit(0);
     }
     close(ends[0]);
     fcntl(ends[1], F_SETFD, FD_CLOEXEC);
