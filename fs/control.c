@@ -5,6 +5,8 @@
 #include "fs/control_metrics.h"
 #include "fs/control_status.h"
 #include "fs/errno.h"
+#include "fs/events.h"
+#include "fs/op_log.h"
 #include "fs/ops.h"
 #include "fs/watch.h"
 #include "raftstore/memory.h"
@@ -32,6 +34,8 @@
 #define FOR_LONG_S 86400.0
 
 typedef void control_write_fn(struct fs *fs, FILE *out);
+/* NULL with a KE_ code. */
+typedef struct control_handle *control_open_fn(struct fs *fs, int *ret_code);
 
 static void write_version(struct fs *fs, FILE *out)
 {
@@ -39,13 +43,20 @@ static void write_version(struct fs *fs, FILE *out)
     fprintf(out, "keelfs %s\n", KEELFS_VERSION);
 }
 
+/* What can name files is for the mounter: permissions may hide those from others. */
 static const struct control_file {
     const char *name;
-    control_write_fn *write; /* all of it, at open */
+    mode_t mode;
+    control_write_fn *write; /* all of it, at open; or NULL, and: */
+    control_open_fn *open;
 } control_files[] = {
-    {"status", control_write_status},   {"members", control_write_members},
-    {"leader", control_write_leader},   {"version", write_version},
-    {"metrics", control_write_metrics},
+    {"status", 0444, control_write_status, NULL},
+    {"members", 0444, control_write_members, NULL},
+    {"leader", 0444, control_write_leader, NULL},
+    {"version", 0444, write_version, NULL},
+    {"metrics", 0444, control_write_metrics, NULL},
+    {"events", 0400, NULL, events_open},
+    {"ops", 0400, NULL, op_log_open},
 };
 
 #define CONTROL_FILES (sizeof(control_files) / sizeof(control_files[0]))
@@ -72,15 +83,30 @@ static uint64_t watch_number(fuse_ino_t ino)
     return ino & ~WATCH_FILE;
 }
 
-/* Who watches, or sees what others do, sees names that permissions may hide. */
+static const struct control_file *file_of(fuse_ino_t ino)
+{
+    return &control_files[ino - CONTROL_FILE];
+}
+
+static bool is_events(fuse_ino_t ino)
+{
+    return !is_watch(ino) && ino != CONTROL_DIR && file_of(ino)->open == events_open;
+}
+
 static mode_t mode_of(fuse_ino_t ino)
 {
     if (is_watch(ino))
         return is_watch_file(ino) ? S_IFREG | 0400 : S_IFDIR | 0500;
-    return ino == CONTROL_DIR ? S_IFDIR | 0555 : S_IFREG | 0444;
+    return ino == CONTROL_DIR ? S_IFDIR | 0555 : S_IFREG | file_of(ino)->mode;
 }
 
-static void fill_stat(fuse_ino_t ino, struct stat *st)
+static double attr_timeout_of(fuse_ino_t ino)
+{
+    return is_events(ino) ? 0 : FOR_LONG_S;
+}
+
+/* Those of the events change, so that tail(1) sees that there are new ones. */
+static void fill_stat(struct fs *fs, fuse_ino_t ino, struct stat *st)
 {
     mode_t mode = mode_of(ino);
 
@@ -91,6 +117,8 @@ static void fill_stat(fuse_ino_t ino, struct stat *st)
         .st_uid = geteuid(),
         .st_gid = getegid(),
     };
+    if (is_events(ino))
+        events_fill_stat(fs, st);
 }
 
 /* --- names --- */
@@ -100,11 +128,11 @@ static void reply_entry_for(fuse_req_t req, fuse_ino_t ino, double timeout_s)
     struct fuse_entry_param entry = {
         .ino = ino,
         .generation = 1,
-        .attr_timeout = FOR_LONG_S,
+        .attr_timeout = attr_timeout_of(ino),
         .entry_timeout = timeout_s,
     };
 
-    fill_stat(ino, &entry.attr);
+    fill_stat(ops_fs(req), ino, &entry.attr);
     if (fuse_reply_entry(req, &entry) != 0 && is_watch(ino))
         watch_nodes_forget(&ops_fs(req)->watch_nodes, watch_number(ino), 1);
 }
@@ -177,8 +205,8 @@ void control_getattr(fuse_req_t req, fuse_ino_t ino)
 {
     struct stat st;
 
-    fill_stat(ino, &st);
-    fuse_reply_attr(req, &st, FOR_LONG_S);
+    fill_stat(ops_fs(req), ino, &st);
+    fuse_reply_attr(req, &st, attr_timeout_of(ino));
 }
 
 /* --- open files --- */
@@ -237,8 +265,10 @@ void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     if (is_watch(ino))
         handle = open_watch(req, ino, &code);
+    else if (file_of(ino)->open != NULL)
+        handle = file_of(ino)->open(ops_fs(req), &code);
     else
-        handle = open_text(ops_fs(req), control_files[ino - CONTROL_FILE].write, &code);
+        handle = open_text(ops_fs(req), file_of(ino)->write, &code);
     if (handle == NULL) {
         fuse_reply_err(req, errno_of(code));
         return;
@@ -298,9 +328,10 @@ void control_readdir(fuse_req_t req, fuse_ino_t dir, size_t size, off_t offset, 
     for (off_t at = offset; list_entry(dir, at, &name, &ino); at++) {
         /* Node 0: the kernel gets no reference and looks the name up itself. */
         struct fuse_entry_param entry = {.ino = 0};
-        fill_stat(ino, &entry.attr);
         if (ino == FUSE_ROOT_ID)
-            entry.attr.st_mode = S_IFDIR;
+            entry.attr = (struct stat){.st_ino = ino, .st_mode = S_IFDIR};
+        else
+            fill_stat(ops_fs(req), ino, &entry.attr);
         size_t needed =
             plus ? fuse_add_direntry_plus(req, buffer + used, size - used, name, &entry, at + 1)
                  : fuse_add_direntry(req, buffer + used, size - used, name, &entry.attr, at + 1);

@@ -62,6 +62,8 @@ static bool answer_read(struct control_handle *handle, fuse_req_t req, size_t si
     size_t got;
 
     pthread_mutex_lock(&handle->lock);
+    if (offset == 0 && handle->ops->rewind != NULL)
+        handle->ops->rewind(handle);
     bool is_kept = stream_read(&handle->stream, offset, size, &text, &got);
     if (is_kept && got == 0 && handle->ops->fill != NULL) {
         *ret_round = handle->ops->fill(handle);

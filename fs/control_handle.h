@@ -20,11 +20,14 @@
 
 struct control_handle;
 
-/* All but `fill` are called without the handle's lock. */
+/* The first two are called under the handle's lock. */
 struct control_handle_ops {
-    /* Adds to the stream what there is by now; NULL: it is all there. Under the
-     * handle's lock. Returns the round that ends when there is more, for `wait`. */
+    /* Adds to the stream what there is by now; NULL: it is all there. Returns
+     * the round that ends when there is more, for `wait`. */
     uint64_t (*fill)(struct control_handle *handle);
+    /* Forgets what is in the stream: it is read from the start again. NULL: it stays as it
+     * was. */
+    void (*rewind)(struct control_handle *handle);
     /* Has the end of `round` finish `op`; false when it has ended already. NULL: what
      * is there is all, for now, and a read at the end returns nothing. */
     bool (*wait)(struct control_handle *handle, uint64_t round, struct op *op);

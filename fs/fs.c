@@ -103,6 +103,8 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     recent_init(&fs->recent);
     invalidator_init(&fs->invalidator, &fs->inodes);
     op_trace_init(&fs->op_trace);
+    op_log_init(&fs->op_log);
+    event_log_init(&fs->slow_operations);
     watch_history_init(&fs->history, status.revision);
     watch_nodes_init(&fs->watch_nodes);
     fs->renewed_ns = clock_ns();
@@ -123,6 +125,8 @@ void fs_free(struct fs *fs)
         return;
     invalidator_release(&fs->invalidator);
     op_trace_release(&fs->op_trace);
+    op_log_release(&fs->op_log);
+    event_log_release(&fs->slow_operations);
     watch_history_release(&fs->history);
     watch_nodes_release(&fs->watch_nodes);
     recent_release(&fs->recent);

@@ -10,9 +10,9 @@
  *     a file's lock (file.h), one at a time
  *     a view's lock (view.h)
  *     the lock of a handle of the control directory
- *     the locks of the inode table, the budget, `recent`, the invalidator,
- *     the trace, the history and the nodes of watches; `locks_lock`, `work_lock`: one
- *     of them at a time, nothing under it
+ *     the locks of the inode table, the budget, `recent`, the invalidator, the trace, the
+ *     logs of operations and events, the history and the nodes of watches; `locks_lock`,
+ *     `work_lock`: one of them at a time, nothing under it
  *
  * None is held across a call of the store that can call back (store_propose(),
  * store_barrier(), op_finish()), nor across a reply to the kernel.
@@ -26,11 +26,13 @@
 #include "fs/invalidator.h"
 #include "fs/locks.h"
 #include "fs/mount.h"
+#include "fs/op_log.h"
 #include "fs/op_trace.h"
 #include "fs/recent.h"
 #include "fs/watch_history.h"
 #include "fs/watch_nodes.h"
 #include "raftstore/deadline.h"
+#include "raftstore/event_log.h"
 #include "raftstore/store.h"
 
 #include <pthread.h>
@@ -70,6 +72,8 @@ struct fs {
     struct behind behind;
     struct invalidator invalidator;
     struct op_trace op_trace;
+    struct op_log op_log;
+    struct event_log slow_operations;
     struct watch_history history;
     struct watch_nodes watch_nodes;
     struct init_handshake init;

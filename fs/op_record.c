@@ -80,6 +80,13 @@ bool op_is_patient(uint32_t opcode)
     return kind != NULL && kind->is_patient;
 }
 
+const char *op_result_text(int error)
+{
+    const char *name = error == 0 ? "OK" : strerrorname_np(-error);
+
+    return name != NULL ? name : "an unknown error";
+}
+
 /* --- from the kernel's bytes --- */
 
 /* Any of the fixed parts. */

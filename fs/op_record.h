@@ -39,6 +39,9 @@ struct op_record {
 /* False: such a request has no record, or makes no sense. */
 bool op_record_parse(const void *request, size_t size, struct op_record *ret_record);
 
+/* "OK", or the name of an error as "ENOENT"; `error` is 0 or a negative errno. */
+const char *op_result_text(int error);
+
 /* The longest text, without its end. */
 #define OP_TEXT_MAX (3 * PATH_BYTES_MAX)
 

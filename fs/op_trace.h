@@ -6,7 +6,8 @@
  * kernel gives it. Requests on the control directory are not traced: a watch would be
  * slow by nature, and a log of operations would be full of its own reads.
  *
- * Any thread; the table has locks of its own, leaves.
+ * Any thread; the table has locks of its own, leaves. An answer is told before the kernel
+ * has it, so that who got it finds it told.
  */
 #ifndef KEELFS_FS_OP_TRACE_H
 #define KEELFS_FS_OP_TRACE_H
@@ -22,6 +23,9 @@
 #define OP_TRACE_MAX 65536
 /* Locks, so that threads seldom meet: a power of two. */
 #define OP_TRACE_STRIPES 64
+
+/* An operation that took longer is an event. */
+#define OP_TRACE_SLOW_NS 100000000ull
 
 struct fs;
 struct op_entry;

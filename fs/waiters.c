@@ -41,6 +41,13 @@ void waiters_end_round(struct waiters *waiters, struct waiters *ret_ended)
     *waiters = (struct waiters){.round = ret_ended->round + 1};
 }
 
+void waiters_move(struct waiters *ended, struct waiters *all)
+{
+    for (size_t i = 0; i < ended->count; i++)
+        waiters_add(all, all->round, ended->ops[i]);
+    waiters_drop(ended);
+}
+
 static void end_all(struct waiters *ended, const struct op_result *result)
 {
     for (size_t i = 0; i < ended->count; i++)

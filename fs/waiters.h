@@ -31,6 +31,9 @@ bool waiters_add(struct waiters *waiters, uint64_t round, struct op *op);
 /* Under the lock: ends the round; its ops go to `ret_ended`. */
 void waiters_end_round(struct waiters *waiters, struct waiters *ret_ended);
 
+/* Under the lock: an ended round goes to `all`, to be finished with others. */
+void waiters_move(struct waiters *ended, struct waiters *all);
+
 /* Without the lock: finishes the ops of an ended round with code 0. */
 void waiters_finish(struct waiters *ended);
 /* The same with a failure. */

@@ -66,12 +66,6 @@ static bool concerns(const struct watcher *watcher, enum watch_event event, cons
 
 /* --- noting; under the lock --- */
 
-static void add_waiters(struct waiters *ended, struct waiters *all)
-{
-    for (size_t i = 0; i < ended->count; i++)
-        waiters_add(all, all->round, ended->ops[i]);
-}
-
 /* The waits that `event` ends go to `all`. */
 static void end_rounds(struct watch_history *history, enum watch_event event, const char *path,
                        size_t size, struct waiters *all)
@@ -82,8 +76,7 @@ static void end_rounds(struct watch_history *history, enum watch_event event, co
         if (!concerns(watcher, event, path, size))
             continue;
         waiters_end_round(&watcher->waiters, &ended);
-        add_waiters(&ended, all);
-        waiters_drop(&ended);
+        waiters_move(&ended, all);
     }
 }
 
