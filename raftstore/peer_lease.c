@@ -107,14 +107,24 @@ static void peer_lease_watch_no_more(struct peer *peer, uint64_t now)
 
 /* --- what is written to the log --- */
 
+/* The log ends before `index` now. */
+static void peer_lease_cut_log(struct peer *peer, uint64_t index)
+{
+    struct peer_lease *lease = &peer->lease;
+    in_flight_cut(&peer->config.lease_reads->in_flight, index);
+    lease->last_index = index - 1;
+    /* Of those that stay each may be a change of members. */
+    if (lease->members_index >= index)
+        lease->members_index = index - 1;
+}
+
 void peer_lease_append(struct peer *peer, const struct raft_message *append)
 {
     struct peer_lease *lease = &peer->lease;
-    struct in_flight *flight = &peer->config.lease_reads->in_flight;
     if (append->entry_count == 0)
         return;
     if (append->entries[0]->index <= lease->last_index)
-        in_flight_cut(flight, append->entries[0]->index);
+        peer_lease_cut_log(peer, append->entries[0]->index);
     touch_list_clear(&lease->keys);
     bool members_change = false;
     for (size_t i = 0; i < append->entry_count; i++) {
@@ -144,8 +154,7 @@ void peer_lease_install(struct peer *peer, uint64_t index)
     uint64_t now = clock_ns();
     lease_cut(&lease->held, now);
     peer_lease_publish(peer, now);
-    in_flight_cut(&peer->config.lease_reads->in_flight, index + 1);
-    lease->last_index = index;
+    peer_lease_cut_log(peer, index + 1);
     peer_lease_touch_everything(peer, index);
 }
 

@@ -182,6 +182,50 @@ Test(leases, a_member_that_joins_gets_one_and_one_that_is_removed_has_none)
     cr_assert_eq(store_current_until(cluster.stores[added], &(uint64_t){touch_key("", 0)}, 1), 0);
 }
 
+Test(leases, a_change_of_members_that_came_to_nothing_ends_no_lease_for_good)
+{
+    struct member_op add = {.kind = MEMBER_ADD_LEARNER, .name = "n9", .address = "127.0.0.1:1"};
+    size_t leader = cluster_leader(&cluster, 0);
+    cr_assert_eq(cluster_put(&cluster, leader, "f", "x", TIMEOUT_MS), 0);
+    cluster_isolate(&cluster, leader);
+    /* Behind two writes, so that it is past the end of the log that the others go on with. */
+    cr_assert_eq(cluster_put(&cluster, leader, "f", "y", 1), KE_TIMEOUT);
+    cr_assert_eq(cluster_put(&cluster, leader, "f", "z", 1), KE_TIMEOUT);
+    cr_assert_neq(cluster_change_members(&cluster, &add, LEASE_MS / 10, NULL), 0);
+    cr_assert_neq(cluster_leader(&cluster, follower_of(leader)), CLUSTER_STORES_MAX);
+    struct store_status status = {.leader_id = 0};
+    uint64_t term = 0;
+    for (unsigned i = 0; i < TIMEOUT_MS && (term == 0 || status.term == term); i++) {
+        cr_assert(cluster_status(&cluster, follower_of(leader), &status));
+        term = term == 0 ? status.term : term;
+        cluster_pause();
+    }
+    cr_assert_eq(cluster_barrier(&cluster, follower_of(leader), TIMEOUT_MS), 0);
+    cluster_heal(&cluster);
+    wait_for_leases();
+}
+
+Test(leases, a_leader_that_gives_the_leadership_away_has_no_lease)
+{
+    bool ended_early = false;
+    for (unsigned round = 0; round < 10 && !ended_early; round++) {
+        size_t leader = cluster_leader(&cluster, round % 3);
+        wait_for_leases();
+        leader = cluster_leader(&cluster, leader);
+        /* It hears nothing of what comes of it. */
+        cluster_silence(&cluster, follower_of(leader), leader);
+        cluster_silence(&cluster, follower_of(follower_of(leader)), leader);
+        uint64_t root = touch_key("", 0);
+        uint64_t until = store_current_until(cluster.stores[leader], &root, 1);
+        (void)cluster_transfer_leader(&cluster, cluster.slots[follower_of(leader)].name, 1);
+        while (clock_ns() < until && !ended_early)
+            ended_early = store_current_until(cluster.stores[leader], &root, 1) == 0;
+        ended_early = ended_early && clock_ns() < until;
+        cluster_heal(&cluster);
+    }
+    cr_assert(ended_early);
+}
+
 /* --- no read is stale --- */
 
 static struct registers registers;
