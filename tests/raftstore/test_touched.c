@@ -266,7 +266,7 @@ Test(touched, the_keys_of_a_command_cover_all_that_it_changes, .timeout = 120)
         }
         changed += run_and_check(&v, cmd);
     }
-    cr_assert_gt(changed, COMMANDS / 10);
+    cr_assert_gt(changed, COMMANDS / 20, "%u of %u changed something", changed, COMMANDS);
     volume_close(&v);
 }
 
