@@ -92,6 +92,23 @@ ctl() {
   "$bin/keelctl" --endpoint "$(cluster_endpoint "$i")" "$@"
 }
 
+# --- other users ---
+
+nobody() {
+  setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+
+# Lets other users reach the mount points.
+open_the_way() {
+  local dir=$cluster_dir
+  while [[ $dir != / ]]; do
+    chmod a+x "$dir"
+    dir=$(dirname "$dir")
+  done
+}
+
+# --- the end ---
+
 # Stops all nodes in good order, and fails when one had to be killed, a mount or
 # a process was left, or a sanitizer found something.
 common_teardown() {

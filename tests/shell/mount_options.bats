@@ -24,19 +24,6 @@ need_root() {
   ((EUID == 0)) || skip "NOT TESTED: only root can become another user and mount"
 }
 
-nobody() {
-  setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
-}
-
-# Lets other users reach the mount point.
-open_the_way() {
-  local dir=$cluster_dir
-  while [[ $dir != / ]]; do
-    chmod a+x "$dir"
-    dir=$(dirname "$dir")
-  done
-}
-
 # mounted_with OPTION...: the kernel has each of these flags for the mount.
 mounted_with() {
   local option flags
