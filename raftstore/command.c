@@ -169,7 +169,7 @@ static size_t parent_size(const char *path, size_t size)
 static void touch_name(struct command *cmd, const char *path, size_t size)
 {
     touch(cmd, touch_key(path, size) | TOUCH_NAMES);
-    touch(cmd, touch_key(path, parent_size(path, size)) | TOUCH_NAMES);
+    touch(cmd, touch_key(path, parent_size(path, size)));
 }
 
 /* The same for a file whose directories may be made on the way. */

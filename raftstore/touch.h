@@ -2,8 +2,9 @@
  * see docs/decisions/0009-read-leases.md.
  *
  * A key is a hash of a path; equal keys of different paths cost a wait and nothing
- * else. Its lowest bit is no part of the hash: set when names come or go there, of the
- * object or in the directory, and clear when only content or attributes change.
+ * else. Its lowest bit is no part of the hash: set when the name itself comes, goes or
+ * becomes another object's, and clear when only content or attributes change, as those
+ * of a directory do when names in it come or go.
  */
 #ifndef KEELFS_RAFTSTORE_TOUCH_H
 #define KEELFS_RAFTSTORE_TOUCH_H
