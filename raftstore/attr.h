@@ -3,6 +3,7 @@
 #ifndef KEELFS_RAFTSTORE_ATTR_H
 #define KEELFS_RAFTSTORE_ATTR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum file_type {
@@ -33,6 +34,7 @@ struct attr {
     uint32_t xattr_bytes; /* of names and values of extended attributes */
     uint64_t hole_chunks; /* of content (tree.h): no row, and no room taken */
     uint64_t rdev;        /* of a device, as the kernel encodes it */
+    bool has_home;        /* has, or had, several names; known to the readers of tree.h */
 };
 
 /* The mode after a write(2) by someone who is not the owner: see inode(7). */

@@ -131,8 +131,10 @@ static int find_home(struct tree_view *view, uint64_t id, struct attr_row *ret_r
 
 int tree_view_resolve(struct tree_view *view, struct attr_row *row)
 {
-    int code = row->linked ? find_home(view, row->attr.id, row) : 0;
+    bool has_home = row->linked;
+    int code = has_home ? find_home(view, row->attr.id, row) : 0;
 
+    row->attr.has_home = has_home;
     return code == KE_NOT_FOUND ? KE_CORRUPT : code;
 }
 
@@ -184,6 +186,7 @@ int tree_stat_id(struct tree_view *view, uint64_t id, struct attr *ret_attr)
 
     if (code == 0) {
         *ret_attr = row.attr;
+        ret_attr->has_home = true;
     }
     return code;
 }
