@@ -193,6 +193,27 @@ enum file_answer file_show(struct inode *inode, const struct look *look, uint32_
     return answer;
 }
 
+static bool has_writer(const struct file *file)
+{
+    for (const struct handle *handle = file->handles; handle != NULL; handle = handle->next) {
+        if (handle->writable)
+            return true;
+    }
+    return false;
+}
+
+bool file_is_quiet(struct inode *inode)
+{
+    struct file *file = inode_file(inode);
+
+    if (file == NULL)
+        return true;
+    pthread_mutex_lock(&file->lock);
+    bool is_quiet = file->publish == NULL && file_is_clean(file) && !has_writer(file);
+    pthread_mutex_unlock(&file->lock);
+    return is_quiet;
+}
+
 void file_show_handle(struct handle *handle, struct attr *ret_attr)
 {
     pthread_mutex_lock(&handle->file->lock);
@@ -275,6 +296,7 @@ static struct handle *handle_add(struct file *file, int flags, uint32_t pid)
     handle->inode = file->inode;
     handle->file = file;
     handle->readable = (flags & O_ACCMODE) != O_WRONLY;
+    handle->writable = (flags & (O_ACCMODE | O_TRUNC)) != O_RDONLY;
     handle->pid = pid;
     handle->opener = pid;
     handle->view = view_ref(file->view);

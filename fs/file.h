@@ -32,6 +32,7 @@
 #define KEELFS_FS_FILE_H
 
 #include "fs/dirty.h"
+#include "fs/given.h"
 #include "fs/inode.h"
 #include "fs/layer.h"
 #include "fs/view.h"
@@ -59,7 +60,7 @@ struct publish;
 /* Processes that share a handle and wrote to it, as far as they are told apart. */
 #define HANDLE_WRITERS_MAX 4
 
-/* An open file description. All but the first four fields are guarded by the
+/* An open file description. All but the first five fields are guarded by the
  * file's lock.
  *
  * A handle is shared by the processes that inherited it, and each of them closes
@@ -71,6 +72,7 @@ struct handle {
     struct inode *inode; /* pinned */
     struct file *file;
     bool readable;
+    bool writable;
 
     struct handle *next;
     struct dirty_owner owner;
@@ -107,7 +109,7 @@ struct file {
     uint64_t if_version;     /* the next publish is refused unless the file has it; 0: any */
 };
 
-enum file_answer { FILE_READY, FILE_WAIT, FILE_WAIT_BUDGET };
+enum file_answer { FILE_READY, FILE_WAIT, FILE_WAIT_BUDGET, FILE_WAIT_READ_POINT };
 
 /* One look at the store, made after a read point. */
 struct look {
@@ -115,6 +117,8 @@ struct look {
     const char *path;
     struct attr attr;
     uint64_t since_ns; /* the read point was reached by then */
+    uint64_t until_ns; /* it shows all there is to see till then; 0: it may not any more */
+    struct given_look given;
 };
 
 /* For the inode table. NULL is fine. */
@@ -125,6 +129,10 @@ void file_free(struct file *file);
  * the one found: fstat() is how a reader asks for what is new. */
 enum file_answer file_show(struct inode *inode, const struct look *look, uint32_t pid,
                            struct attr *ret_attr, uint64_t *ret_round);
+
+/* Whether what file_show() says changes only by what other nodes do: nobody here has
+ * written what is not published, or has the file open for it. */
+bool file_is_quiet(struct inode *inode);
 
 /* What is open through `handle`. */
 void file_show_handle(struct handle *handle, struct attr *ret_attr);

@@ -72,7 +72,7 @@ static void fs_observe(void *ctx, const struct change *changes, size_t count)
             break;
         case CHANGE_CREATED:
         case CHANGE_CONTENT:
-            break; /* nothing is cached */
+            break; /* taken back before it was acknowledged: recall.h */
         case CHANGE_EVERYTHING:
             note_everything(fs);
             break;
@@ -98,6 +98,7 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     fs->op_timeout_ms =
         config->op_timeout_ms != 0 ? config->op_timeout_ms : FS_OP_TIMEOUT_MS_DEFAULT;
     fs->stale_reads = config->stale_reads;
+    fs->no_cache = config->no_cache;
     inode_table_init(&fs->inodes);
     budget_init(&fs->budget);
     recent_init(&fs->recent);
@@ -105,6 +106,8 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     op_trace_init(&fs->op_trace);
     op_log_init(&fs->op_log);
     event_log_init(&fs->slow_operations);
+    given_init(&fs->given);
+    recall_init(&fs->recall);
     watch_history_init(&fs->history, status.revision);
     watch_nodes_init(&fs->watch_nodes);
     fs->renewed_ns = clock_ns();
@@ -116,6 +119,7 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     pthread_mutex_init(&fs->work_lock, NULL);
     pthread_cond_init(&fs->work_ended, NULL);
     store_set_observer(store, fs_observe, fs);
+    store_set_invalidate(store, recall_touched, fs);
     return fs;
 }
 
@@ -127,6 +131,8 @@ void fs_free(struct fs *fs)
     op_trace_release(&fs->op_trace);
     op_log_release(&fs->op_log);
     event_log_release(&fs->slow_operations);
+    given_release(&fs->given);
+    recall_release(&fs->recall);
     watch_history_release(&fs->history);
     watch_nodes_release(&fs->watch_nodes);
     recent_release(&fs->recent);

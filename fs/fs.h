@@ -10,9 +10,11 @@
  *     a file's lock (file.h), one at a time
  *     a view's lock (view.h)
  *     the lock of a handle of the control directory
- *     the locks of the inode table, the budget, `recent`, the invalidator, the trace, the
- *     logs of operations and events, the history and the nodes of watches; `locks_lock`,
- *     `work_lock`: one of them at a time, nothing under it
+ *     the lock of the session (recall.h), which the raft thread takes
+ *     the locks of the inode table, the budget, `recent`, the invalidator, what the
+ *     kernel was given, the trace, the logs of operations and events, the history and
+ *     the nodes of watches; `locks_lock`, `work_lock`: one of them at a time, nothing
+ *     under it
  *
  * None is held across a call of the store that can call back (store_propose(),
  * store_barrier(), op_finish()), nor across a reply to the kernel.
@@ -22,12 +24,14 @@
 
 #include "fs/behind.h"
 #include "fs/budget.h"
+#include "fs/given.h"
 #include "fs/inode.h"
 #include "fs/invalidator.h"
 #include "fs/locks.h"
 #include "fs/mount.h"
 #include "fs/op_log.h"
 #include "fs/op_trace.h"
+#include "fs/recall.h"
 #include "fs/recent.h"
 #include "fs/watch_history.h"
 #include "fs/watch_nodes.h"
@@ -66,6 +70,7 @@ struct fs {
     char *options; /* "" when there are none */
     uint32_t op_timeout_ms;
     bool stale_reads;
+    bool no_cache;
     struct inode_table inodes;
     struct budget budget;
     struct recent recent;
@@ -74,6 +79,9 @@ struct fs {
     struct op_trace op_trace;
     struct op_log op_log;
     struct event_log slow_operations;
+    struct given given;
+    struct recall recall;
+    bool has_epoch; /* the kernel drops names when asked; set before the first request */
     struct watch_history history;
     struct watch_nodes watch_nodes;
     struct init_handshake init;

@@ -1,6 +1,7 @@
 #include "fs/init_flags.h"
 
 #include "fs/fs.h"
+#include "fs/reply_guard.h"
 #include "raftstore/err.h"
 
 #include <linux/fuse.h>
@@ -83,7 +84,7 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
         amend_answer(&fs->init, iov[1].iov_base, iov[1].iov_len);
         atomic_store_explicit(&fs->init.is_done, true, memory_order_release);
     }
-    return writev(fd, iov, count);
+    return reply_guard_writev(fd, iov, count);
 }
 
 int init_flags_install(struct fuse_session *session)

@@ -154,11 +154,22 @@ struct inode *inode_remember(struct inode_table *table, uint64_t id, enum file_t
     return inode;
 }
 
-void inode_add_lookup(struct inode *inode)
+bool inode_add_lookup(struct inode *inode)
 {
     pthread_mutex_lock(&inode->table->lock);
+    bool had_any = inode->lookups > 0;
     inode->lookups++;
     pthread_mutex_unlock(&inode->table->lock);
+    return had_any;
+}
+
+bool inode_is_known(struct inode_table *table, uint64_t id)
+{
+    pthread_mutex_lock(&table->lock);
+    const struct inode *inode = table_find(table, id);
+    bool is_known = id == ATTR_ROOT_ID || (inode != NULL && inode->lookups > 0);
+    pthread_mutex_unlock(&table->lock);
+    return is_known;
 }
 
 void inode_forget(struct inode_table *table, uint64_t id, uint64_t count)

@@ -66,8 +66,10 @@ void inode_unpin(struct inode *inode);
 struct inode *inode_remember(struct inode_table *table, uint64_t id, enum file_type type,
                              const char *path);
 
-/* A reply is about to give the kernel one more reference. */
-void inode_add_lookup(struct inode *inode);
+/* A reply is about to give the kernel one more reference. False: it had none. */
+bool inode_add_lookup(struct inode *inode);
+/* Whether the kernel has references to it. */
+bool inode_is_known(struct inode_table *table, uint64_t id);
 /* The kernel dropped `count`, or did not get them. */
 void inode_forget(struct inode_table *table, uint64_t id, uint64_t count);
 

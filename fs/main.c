@@ -95,6 +95,7 @@ static int node_start(struct node *node, const struct options *options, struct e
         .options = text_or_null(options->fuse_options),
         .op_timeout_ms = options->op_timeout_ms,
         .stale_reads = options->stale_reads,
+        .no_cache = options->no_cache,
     };
     int code = node_open_store(node, options, e);
 

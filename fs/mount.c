@@ -91,6 +91,7 @@ static int session_mount(struct fs *fs, struct fuse_session *session, struct err
         fuse_session_unmount(session);
         return err_set(e, KE_IO, "cannot mount at %s: %s", fs->mountpoint, last_message);
     }
+    fs->has_epoch = recall_start(&fs->recall, session);
     return 0;
 }
 
@@ -203,6 +204,7 @@ void fs_mount_close(struct fs_mount *mount)
     ops_lock_end(mount->fs);
     fs_wait_for_work(mount->fs);
     invalidator_stop(&mount->fs->invalidator);
+    recall_stop(&mount->fs->recall);
     fuse_session_unmount(mount->session);
     fs_abandon_open(mount->fs);
     fuse_session_destroy(mount->session);

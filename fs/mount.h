@@ -39,6 +39,8 @@ struct fs_config {
     uint32_t op_timeout_ms;
     /* Reads that no leader answers show what this node has, instead of failing. */
     bool stale_reads;
+    /* Every look asks the cluster, and the kernel keeps nothing: no read lease. */
+    bool no_cache;
 };
 
 /* Whether a file system can be mounted at `mountpoint`, in one clear line when

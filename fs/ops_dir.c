@@ -40,6 +40,7 @@ static struct inode *page_entry(struct dir_page *page, struct fuse_entry_param *
     struct dir *dir = page->dir;
     struct inode_table *inodes = &dir->fs->inodes;
     char path[PATH_BYTES_MAX + 1];
+    const struct keep nothing = {0};
     struct attr attr = dir->attr;
     uint64_t round;
 
@@ -58,7 +59,7 @@ static struct inode *page_entry(struct dir_page *page, struct fuse_entry_param *
             return NULL;
         }
     }
-    reply_fill_entry(inode, &attr, ret_entry);
+    reply_fill_entry(inode, &attr, &nothing, ret_entry);
     return inode;
 }
 
@@ -177,11 +178,9 @@ static void readdir_step(struct request *request, const struct op_result *result
     int code = result->code;
 
     if (code == 0)
-        code = resolve_inode(request->fs, readdir->dir->inode, clock_ns(), &resolved);
-    if (code == KE_STALE && request_may_retry(request)) {
-        request_barrier(request, readdir_step);
+        code = resolve_inode(request, readdir->dir->inode, &resolved);
+    if (request_read_again(request, code, readdir_step))
         return;
-    }
     if (code == 0) {
         code = dir_look(readdir->dir, &resolved.look, readdir->cookie);
         look_release(&resolved.look);
@@ -217,7 +216,7 @@ static void readdir_start(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off
     readdir->size = size;
     readdir->cookie = cookie;
     readdir->plus = plus;
-    request_barrier(&readdir->request, readdir_step);
+    request_read(&readdir->request, readdir_step);
 }
 
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -256,11 +255,9 @@ static void opendir_step(struct request *request, const struct op_result *result
     int code = result->code;
 
     if (code == 0)
-        code = resolve_inode(request->fs, opendir->inode, clock_ns(), &resolved);
-    if (code == KE_STALE && request_may_retry(request)) {
-        request_barrier(request, opendir_step);
+        code = resolve_inode(request, opendir->inode, &resolved);
+    if (request_read_again(request, code, opendir_step))
         return;
-    }
     if (code == 0) {
         code = dir_open(request->fs, opendir->inode, &resolved.look, &dir);
         look_release(&resolved.look);
@@ -292,7 +289,7 @@ void ops_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     request_init(&opendir->request, fs, req, opendir_free);
     opendir->inode = inode;
     opendir->fi = *fi;
-    request_barrier(&opendir->request, opendir_step);
+    request_read(&opendir->request, opendir_step);
 }
 
 void ops_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

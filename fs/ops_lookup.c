@@ -21,7 +21,6 @@
 struct lookup {
     struct request request;
     struct inode *parent; /* pinned */
-    uint64_t since_ns;    /* 0: the read point is not reached */
     char name[PATH_COMPONENT_MAX + 1];
 };
 
@@ -41,11 +40,20 @@ static void lookup_reply(struct lookup *lookup, const struct resolved *resolved,
     struct fs *fs = lookup->request.fs;
     const struct look *look = &resolved->look;
     struct inode *inode = inode_remember(&fs->inodes, attr->id, attr->type, look->path);
+    const struct keep keep = resolve_keep(fs, look, inode);
 
     if (attr->type == FILE_REGULAR)
         recent_add(&fs->recent, view_new(look->tree, &look->attr));
-    reply_entry(lookup->request.req, inode, attr);
+    reply_entry(lookup->request.req, inode, attr, &keep);
     inode_unpin(inode);
+    request_end(&lookup->request);
+}
+
+static void lookup_missing(struct lookup *lookup, const struct look *look)
+{
+    const struct keep keep = resolve_keep_missing(lookup->request.fs, look);
+
+    reply_missing(lookup->request.req, &keep);
     request_end(&lookup->request);
 }
 
@@ -72,14 +80,12 @@ static void lookup_step(struct request *request, const struct op_result *result)
     struct resolved resolved;
     int code = result->code;
 
-    if (lookup->since_ns == 0)
-        lookup->since_ns = clock_ns();
     if (code == 0)
-        code =
-            resolve_child(request->fs, lookup->parent, lookup->name, lookup->since_ns, &resolved);
-    if (code == KE_STALE && request_may_retry(request)) {
-        lookup->since_ns = 0;
-        request_barrier(request, lookup_step);
+        code = resolve_child(request, lookup->parent, lookup->name, &resolved);
+    if (request_read_again(request, code, lookup_step))
+        return;
+    if (result->code == 0 && code == KE_NOT_FOUND) {
+        lookup_missing(lookup, &resolved.look);
     } else if (code != 0) {
         request_fail(request, code);
     } else {
@@ -107,7 +113,7 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     request_init(&lookup->request, fs, req, lookup_free);
     lookup->parent = inode;
     memcpy(lookup->name, name, strlen(name) + 1);
-    request_barrier(&lookup->request, lookup_step);
+    request_read(&lookup->request, lookup_step);
 }
 
 static void forget(struct fs *fs, fuse_ino_t ino, uint64_t count)
@@ -136,7 +142,6 @@ void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *for
 struct stat_request {
     struct request request;
     struct inode *inode; /* pinned */
-    uint64_t since_ns;   /* 0: the read point is not reached */
     uint32_t pid;
 };
 
@@ -164,7 +169,7 @@ static struct stat_request *stat_start(fuse_req_t req, fuse_ino_t ino)
     return stat;
 }
 
-/* Looks at the inode after a wait that ended with `result`. True: found. False:
+/* Looks at the inode, after a wait that ended with `result`. True: found. False:
  * the request tries again or has failed, unless the inode is removed: then it is
  * for the caller to answer. */
 static bool stat_look(struct stat_request *stat, const struct op_result *result,
@@ -174,56 +179,63 @@ static bool stat_look(struct stat_request *stat, const struct op_result *result,
     int code = result->code;
 
     *ret_is_removed = false;
-    if (stat->since_ns == 0)
-        stat->since_ns = clock_ns();
     if (code == 0)
-        code = resolve_inode(request->fs, stat->inode, stat->since_ns, ret_resolved);
+        code = resolve_inode(request, stat->inode, ret_resolved);
     if (code == 0)
         return true;
     *ret_is_removed = code == KE_NOT_FOUND;
-    if (code == KE_STALE && request_may_retry(request)) {
-        stat->since_ns = 0;
-        request_barrier(request, step);
-    } else if (!*ret_is_removed) {
+    if (!*ret_is_removed && !request_read_again(request, code, step))
         request_fail(request, code);
-    }
     return false;
 }
 
-static void getattr_reply(struct stat_request *stat, const struct attr *attr, nlink_t links)
+static void getattr_reply(struct stat_request *stat, const struct attr *attr, nlink_t links,
+                          const struct keep *keep)
 {
-    reply_attr(stat->request.req, attr, links);
+    reply_attr(stat->request.req, attr, links, keep);
     request_end(&stat->request);
 }
 
 static void getattr_removed(struct stat_request *stat)
 {
+    const struct keep nothing = {0};
     struct attr attr;
     nlink_t links;
 
     if (resolve_removed(stat->request.fs, stat->inode, &attr, &links))
-        getattr_reply(stat, &attr, links);
+        getattr_reply(stat, &attr, links, &nothing);
     else
         request_fail(&stat->request, KE_STALE);
+}
+
+static void getattr_step(struct request *request, const struct op_result *result);
+
+static void getattr_found(struct stat_request *stat, const struct look *look)
+{
+    struct request *request = &stat->request;
+    struct attr attr;
+    uint64_t round;
+
+    if (file_show(stat->inode, look, stat->pid, &attr, &round) == FILE_READY) {
+        const struct keep keep = resolve_keep_attr(request->fs, look, stat->inode);
+        getattr_reply(stat, &attr, reply_links(&attr), &keep);
+    } else {
+        request_wait_file(request, stat->inode, round, getattr_step);
+    }
 }
 
 static void getattr_step(struct request *request, const struct op_result *result)
 {
     struct stat_request *stat = (struct stat_request *)request;
     struct resolved resolved;
-    struct attr attr;
     bool is_removed;
-    uint64_t round;
 
     if (!stat_look(stat, result, getattr_step, &resolved, &is_removed)) {
         if (is_removed)
             getattr_removed(stat);
         return;
     }
-    if (file_show(stat->inode, &resolved.look, stat->pid, &attr, &round) == FILE_READY)
-        getattr_reply(stat, &attr, reply_links(&attr));
-    else
-        request_wait_file(request, stat->inode, round, getattr_step);
+    getattr_found(stat, &resolved.look);
     look_release(&resolved.look);
 }
 
@@ -234,26 +246,42 @@ static void getattr_step(struct request *request, const struct op_result *result
  * are what this node has: they can be old then. */
 static void getattr_root_locally(struct stat_request *stat)
 {
+    const struct keep nothing = {0};
     struct resolved resolved;
-    int code = resolve_inode(stat->request.fs, stat->inode, clock_ns(), &resolved);
 
+    stat->request.read_point_ns = clock_ns();
+    int code = resolve_inode(&stat->request, stat->inode, &resolved);
     if (code != 0) {
         request_fail(&stat->request, code);
         return;
     }
     look_release(&resolved.look);
-    getattr_reply(stat, &resolved.look.attr, reply_links(&resolved.look.attr));
+    getattr_reply(stat, &resolved.look.attr, reply_links(&resolved.look.attr), &nothing);
 }
+
+static void getattr_root_wait(struct stat_request *stat);
 
 static void getattr_root_step(struct request *request, const struct op_result *result)
 {
-    if (result->code == KE_TIMEOUT)
-        getattr_root_locally((struct stat_request *)request);
-    else
-        getattr_step(request, result);
+    struct stat_request *stat = (struct stat_request *)request;
+    struct resolved resolved;
+
+    if (result->code == KE_TIMEOUT) {
+        getattr_root_locally(stat);
+        return;
+    }
+    int code = result->code != 0 ? result->code : resolve_inode(request, stat->inode, &resolved);
+    if (code == FILE_WAIT_READ_POINT) {
+        getattr_root_wait(stat);
+    } else if (code != 0) {
+        request_fail(request, code);
+    } else {
+        getattr_found(stat, &resolved.look);
+        look_release(&resolved.look);
+    }
 }
 
-static void getattr_root(struct stat_request *stat)
+static void getattr_root_wait(struct stat_request *stat)
 {
     struct store_status status;
 
@@ -275,12 +303,8 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     struct stat_request *stat = stat_start(req, ino);
-    if (stat == NULL)
-        return;
-    if (ino == FUSE_ROOT_ID)
-        getattr_root(stat);
-    else
-        request_barrier(&stat->request, getattr_step);
+    if (stat != NULL)
+        request_read(&stat->request, ino == FUSE_ROOT_ID ? getattr_root_step : getattr_step);
 }
 
 /* It was replaced after the kernel looked it up, as "current" is again and again. */
@@ -324,7 +348,7 @@ void ops_readlink(fuse_req_t req, fuse_ino_t ino)
     struct stat_request *stat = stat_start(req, ino);
 
     if (stat != NULL)
-        request_barrier(&stat->request, readlink_step);
+        request_read(&stat->request, readlink_step);
 }
 
 /* --- statfs --- */

@@ -101,7 +101,7 @@ static void name_look(struct name_request *name)
 {
     struct request *request = &name->request;
     struct resolved resolved;
-    int code = resolve_child(request->fs, name->parent, name->name, clock_ns(), &resolved);
+    int code = resolve_child(request, name->parent, name->name, &resolved);
 
     if (code != 0) {
         request_fail(request, name->may_exist ? KE_STALE : KE_TIMEOUT);
@@ -166,8 +166,9 @@ struct inode *name_made_inode(struct name_request *name, const struct attr *attr
 static void reply_made(struct name_request *name, const struct attr *attr)
 {
     struct inode *inode = name_made_inode(name, attr);
+    const struct keep nothing = {0};
 
-    reply_entry(name->request.req, inode, attr);
+    reply_entry(name->request.req, inode, attr, &nothing);
     inode_unpin(inode);
     request_end(&name->request);
 }
@@ -256,13 +257,14 @@ static void build_link(struct name_request *name, const char *path, struct comma
 static void reply_linked(struct name_request *name, const struct attr *applied)
 {
     const struct look look = {.attr = *applied, .since_ns = clock_ns()};
+    const struct keep nothing = {0};
     struct attr attr;
     uint64_t round;
 
     if (file_show(name->linked, &look, 0, &attr, &round) != FILE_READY)
         attr = *applied;
     attr.nlink = applied->nlink;
-    reply_entry(name->request.req, name->linked, &attr);
+    reply_entry(name->request.req, name->linked, &attr, &nothing);
     request_end(&name->request);
 }
 

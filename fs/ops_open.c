@@ -17,7 +17,6 @@
 /* What is to be opened, and for whom. */
 struct opening {
     struct inode *inode;
-    uint64_t since_ns; /* when the read point was reached */
     int flags;
     uint32_t pid;
     uid_t uid;
@@ -34,11 +33,12 @@ static int open_removed(struct fs *fs, const struct opening *opening, struct han
 }
 
 /* Returns an enum file_answer or a KE_ code. */
-static int open_inode(struct fs *fs, const struct opening *opening, struct handle **ret_handle,
-                      uint64_t *ret_round)
+static int open_inode(struct request *request, const struct opening *opening,
+                      struct handle **ret_handle, uint64_t *ret_round)
 {
+    struct fs *fs = request->fs;
     struct resolved resolved;
-    int code = resolve_inode(fs, opening->inode, opening->since_ns, &resolved);
+    int code = resolve_inode(request, opening->inode, &resolved);
 
     if (code == KE_NOT_FOUND)
         return open_removed(fs, opening, ret_handle);
@@ -97,20 +97,14 @@ static void open_step(struct request *request, const struct op_result *result)
     struct handle *handle = NULL;
     uint64_t round = 0;
 
-    if (open->opening.since_ns == 0)
-        open->opening.since_ns = clock_ns();
     if (code == 0)
-        code = open_inode(request->fs, &open->opening, &handle, &round);
-    if (code == FILE_READY) {
+        code = open_inode(request, &open->opening, &handle, &round);
+    if (code == FILE_READY)
         open_reply(open, handle);
-    } else if (code == FILE_WAIT) {
+    else if (code == FILE_WAIT)
         request_wait_file(request, open->opening.inode, round, open_step);
-    } else if (code == KE_STALE && request_may_retry(request)) {
-        open->opening.since_ns = 0;
-        request_barrier(request, open_step);
-    } else {
+    else if (!request_read_again(request, code, open_step))
         request_fail(request, code);
-    }
 }
 
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -134,7 +128,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         .pid = (uint32_t)fuse_req_ctx(req)->pid,
         .uid = fuse_req_ctx(req)->uid,
     };
-    request_barrier(&open->request, open_step);
+    request_read(&open->request, open_step);
 }
 
 /* --- create --- */
@@ -144,13 +138,14 @@ static void create_reply(struct name_request *name, struct handle *handle)
     struct fuse_entry_param entry;
     struct fuse_file_info fi;
     struct inode *inode = handle->inode;
+    const struct keep nothing = {0};
     struct attr attr;
 
     /* Nothing is there to truncate in a file that was just made. */
     if ((name->flags & O_TRUNC) && !name->is_new)
         file_truncate(handle, 0, name->uid != 0, &attr);
     file_show_handle(handle, &attr);
-    reply_fill_entry(inode, &attr, &entry);
+    reply_fill_entry(inode, &attr, &nothing, &entry);
     fill_file_info(handle, name->flags, &fi);
     if (fuse_reply_create(name->request.req, &entry, &fi) != 0) {
         inode_forget(inode->table, inode->id, 1);
@@ -178,7 +173,6 @@ static void create_open(struct request *request, const struct op_result *result)
     struct name_request *name = (struct name_request *)request;
     const struct opening opening = {
         .inode = name->made,
-        .since_ns = clock_ns(),
         .flags = name->flags,
         .pid = name->pid,
         .uid = name->uid,
@@ -188,7 +182,7 @@ static void create_open(struct request *request, const struct op_result *result)
     int code = result->code;
 
     if (code == 0)
-        code = open_inode(request->fs, &opening, &handle, &round);
+        code = open_inode(request, &opening, &handle, &round);
     create_opened(name, code, handle, round);
 }
 

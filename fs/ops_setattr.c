@@ -87,6 +87,7 @@ static void setattr_applied(struct request *request, const struct op_result *res
 static void setattr_removed(struct setattr_request *setattr)
 {
     struct remains *remains = inode_remains(setattr->inode);
+    const struct keep nothing = {0};
     struct attr attr;
     nlink_t links;
 
@@ -98,7 +99,7 @@ static void setattr_removed(struct setattr_request *setattr)
         request_fail(&setattr->request, KE_STALE);
         return;
     }
-    reply_attr(setattr->request.req, &attr, links);
+    reply_attr(setattr->request.req, &attr, links, &nothing);
     request_end(&setattr->request);
 }
 
@@ -135,7 +136,9 @@ static void setattr_settle(struct request *request, const struct op_result *resu
 
 static void setattr_reply(struct setattr_request *setattr, const struct attr *attr)
 {
-    reply_attr(setattr->request.req, attr, reply_links(attr));
+    const struct keep nothing = {0};
+
+    reply_attr(setattr->request.req, attr, reply_links(attr), &nothing);
     request_end(&setattr->request);
 }
 
@@ -146,7 +149,7 @@ static void setattr_show(struct setattr_request *setattr, const struct attr *app
     struct attr attr = *applied;
     uint64_t round;
 
-    if (resolve_inode(request->fs, setattr->inode, clock_ns(), &resolved) == 0) {
+    if (resolve_inode(request, setattr->inode, &resolved) == 0) {
         file_note_set_attr(setattr->inode, &setattr->set, &resolved.look);
         if (file_show(setattr->inode, &resolved.look, 0, &attr, &round) != FILE_READY)
             attr = *applied;
@@ -163,7 +166,7 @@ static void setattr_look(struct request *request, const struct op_result *result
     int code = result->code;
 
     if (code == 0)
-        code = resolve_inode(request->fs, setattr->inode, clock_ns(), &resolved);
+        code = resolve_inode(request, setattr->inode, &resolved);
     if (code == KE_STALE && request_may_retry(request)) {
         request_barrier(request, setattr_look);
     } else if (code == KE_NOT_FOUND) {
@@ -200,12 +203,13 @@ static void setattr_applied(struct request *request, const struct op_result *res
 static void truncate_handle(fuse_req_t req, struct handle *handle, const struct stat *st,
                             int to_set)
 {
+    const struct keep nothing = {0};
     struct attr attr;
     int code = file_truncate(handle, (uint64_t)st->st_size, (to_set & FUSE_SET_ATTR_KILL_SUID) != 0,
                              &attr);
 
     if (code == 0)
-        reply_attr(req, &attr, reply_links(&attr));
+        reply_attr(req, &attr, reply_links(&attr), &nothing);
     else
         fuse_reply_err(req, errno_of(code));
 }

@@ -125,11 +125,9 @@ static bool xattr_look(struct xattr_request *xattr, const struct op_result *resu
     int code = result->code;
 
     if (code == 0)
-        code = resolve_inode(request->fs, xattr->inode, clock_ns(), ret_resolved);
+        code = resolve_inode(request, xattr->inode, ret_resolved);
     *ret_is_removed = code == KE_NOT_FOUND;
-    if (code == KE_STALE && request_may_retry(request))
-        request_barrier(request, step);
-    else if (code != 0 && !*ret_is_removed)
+    if (code != 0 && !*ret_is_removed && !request_read_again(request, code, step))
         request_fail(request, code);
     return code == 0;
 }
@@ -208,10 +206,8 @@ void ops_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
     xattr->room = size;
     /* Who may enter the root is asked on the way to the control directory too, which
      * has to work without a majority. */
-    if (ino == FUSE_ROOT_ID && is_acl(name))
-        request_barrier_or_stale(&xattr->request, get_step);
-    else
-        request_barrier(&xattr->request, get_step);
+    xattr->request.may_be_stale = ino == FUSE_ROOT_ID && is_acl(name);
+    request_read(&xattr->request, get_step);
 }
 
 /* --- listing --- */
@@ -286,7 +282,7 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
     if (xattr == NULL)
         return;
     xattr->room = size;
-    request_barrier(&xattr->request, list_step);
+    request_read(&xattr->request, list_step);
 }
 
 /* --- changing --- */
@@ -408,14 +404,16 @@ static bool caller_is_in_group(fuse_req_t req, gid_t gid)
     return found;
 }
 
-/* As chmod(2) by someone who is not of the file's group. The kernel has just read the
- * attributes anew to check permissions: what this node has is new enough. */
+/* As chmod(2) by someone who is not of the file's group. The kernel has just checked
+ * permissions by attributes that are current: what this node has is new enough. */
 static bool acl_clears_sgid(fuse_req_t req, struct xattr_request *xattr)
 {
     struct resolved resolved;
 
-    if (xattr->is_by_root || strcmp(xattr->name, ACL_ACCESS_NAME) != 0 ||
-        resolve_inode(xattr->request.fs, xattr->inode, clock_ns(), &resolved) != 0)
+    if (xattr->is_by_root || strcmp(xattr->name, ACL_ACCESS_NAME) != 0)
+        return false;
+    xattr->request.read_point_ns = clock_ns();
+    if (resolve_inode(&xattr->request, xattr->inode, &resolved) != 0)
         return false;
     look_release(&resolved.look);
     return !caller_is_in_group(req, resolved.look.attr.gid);

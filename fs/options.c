@@ -173,6 +173,16 @@ static int set_stale_reads(struct options *options, const char *value, struct er
     return 0;
 }
 
+static int set_cache(struct options *options, const char *value, struct err *e)
+{
+    bool is_none = strcmp(value, "none") == 0;
+
+    if (!is_none && strcmp(value, "lease") != 0)
+        return err_set(e, KE_INVALID, "cache '%s' is neither lease nor none", value);
+    options->no_cache = is_none;
+    return 0;
+}
+
 static int set_log_gc_count(struct options *options, const char *value, struct err *e)
 {
     return parse_count("log-gc-count", value, LOG_GC_COUNT_MAX, &options->log_gc_count, e);
@@ -258,6 +268,10 @@ static const struct setting settings[] = {
     {"stale-reads", NULL, set_stale_reads,
      "without a majority, read what this node has, which may\n"
      "be old, instead of failing; writing fails as ever"},
+    {"cache", "MODE", set_cache,
+     "lease: the kernel keeps names and attributes while\n"
+     "that is right; none: each look asks the cluster\n"
+     "(default: lease)"},
     {"election-timeout", "MS", set_election_timeout,
      "silence of the leader after which another is elected;\n"
      "the same on every node (default: 500)"},

@@ -44,6 +44,7 @@ struct options {
     char join[OPTIONS_JOIN_TEXT_MAX + 1];               /* empty: not given */
     bool learner;
     bool stale_reads;
+    bool no_cache;
     uint64_t log_gc_count; /* 0: the default, as with the next two */
     uint64_t log_gc_bytes;
     uint64_t snapshot_rate; /* bytes a second */

@@ -1,7 +1,9 @@
 #include "fs/reply.h"
 
+#include "fs/reply_guard.h"
 #include "raftstore/tree.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define NS_PER_S        1000000000
@@ -78,33 +80,57 @@ nlink_t reply_links(const struct attr *attr)
     return attr->type == FILE_DIRECTORY ? attr->nlink + OWN_LINK : attr->nlink;
 }
 
-void reply_attr(fuse_req_t req, const struct attr *attr, nlink_t links)
+static double timeout_if(bool keeps)
+{
+    return keeps ? REPLY_GUARD_SOME_S : NO_TIMEOUT;
+}
+
+void reply_attr(fuse_req_t req, const struct attr *attr, nlink_t links, const struct keep *keep)
 {
     struct stat st;
 
     reply_fill_stat(attr, links, &st);
-    fuse_reply_attr(req, &st, NO_TIMEOUT);
+    if (keep->attr)
+        reply_guard_begin(REPLY_ATTR, keep->until_ns);
+    fuse_reply_attr(req, &st, timeout_if(keep->attr));
 }
 
-void reply_fill_entry(struct inode *inode, const struct attr *attr,
+void reply_fill_entry(struct inode *inode, const struct attr *attr, const struct keep *keep,
                       struct fuse_entry_param *ret_entry)
 {
+    /* Before the answer: the kernel may forget it at once. */
+    bool was_known = inode_add_lookup(inode);
+
     *ret_entry = (struct fuse_entry_param){
         .ino = inode->id,
         .generation = ONLY_GENERATION,
-        .attr_timeout = NO_TIMEOUT,
-        .entry_timeout = NO_TIMEOUT,
+        /* What is taken back from an inode that the kernel is about to make is lost. */
+        .attr_timeout = timeout_if(keep->attr && was_known),
+        .entry_timeout = timeout_if(keep->name),
     };
     reply_fill_stat(attr, reply_links(attr), &ret_entry->attr);
-    /* Before the answer: the kernel may forget it at once. */
-    inode_add_lookup(inode);
 }
 
-void reply_entry(fuse_req_t req, struct inode *inode, const struct attr *attr)
+void reply_entry(fuse_req_t req, struct inode *inode, const struct attr *attr,
+                 const struct keep *keep)
 {
     struct fuse_entry_param entry;
 
-    reply_fill_entry(inode, attr, &entry);
+    reply_fill_entry(inode, attr, keep, &entry);
+    if (keep->name || keep->attr)
+        reply_guard_begin(REPLY_ENTRY, keep->until_ns);
     if (fuse_reply_entry(req, &entry) != 0)
         inode_forget(inode->table, inode->id, 1);
+}
+
+void reply_missing(fuse_req_t req, const struct keep *keep)
+{
+    const struct fuse_entry_param nothing = {.entry_timeout = timeout_if(keep->name)};
+
+    if (!keep->name) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
+    reply_guard_begin(REPLY_ENTRY, keep->until_ns);
+    fuse_reply_entry(req, &nothing);
 }

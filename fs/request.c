@@ -24,7 +24,8 @@ struct wait {
     struct op op;
     struct request *request;
     request_step_fn *step;
-    bool may_be_stale; /* a read that nobody answers looks at what this node has */
+    bool is_read_point; /* its success is */
+    bool may_be_stale;  /* a read that nobody answers looks at what this node has */
 };
 
 /* A leader that is there answers, and is waited for. */
@@ -102,6 +103,8 @@ static void wait_done(struct op *op, const struct op_result *result)
     const struct op_result here = {.code = 0};
     bool is_stale = wait_of(op)->may_be_stale && result->code == KE_TIMEOUT;
 
+    if (wait_of(op)->is_read_point && (result->code == 0 || is_stale))
+        request->read_point_ns = clock_ns();
     fuse_req_interrupt_func(request->req, NULL, NULL);
     op_unref(op);
     step(request, is_stale ? &here : result);
@@ -147,7 +150,7 @@ struct op *request_wait(struct request *request, request_step_fn *step)
     return wait_begin(&wait, request_left_ms(request->deadline_ns));
 }
 
-void request_barrier_or_stale(struct request *request, request_step_fn *step)
+static void barrier_or_stale(struct request *request, request_step_fn *step)
 {
     struct store *store = request->fs->store;
     uint32_t patience_ms = request_left_ms(request->deadline_ns);
@@ -157,6 +160,7 @@ void request_barrier_or_stale(struct request *request, request_step_fn *step)
     const struct wait wait = {
         .request = request,
         .step = step,
+        .is_read_point = true,
         /* A node that has just joined has nothing yet, which is not what there is. */
         .may_be_stale = status.applied_index > 0,
     };
@@ -172,15 +176,40 @@ void request_barrier_or_stale(struct request *request, request_step_fn *step)
     op_unref(op);
 }
 
+/* Of what is a read point too. */
+static struct op *read_wait(struct request *request, request_step_fn *step)
+{
+    const struct wait wait = {.request = request, .step = step, .is_read_point = true};
+
+    return wait_begin(&wait, request_left_ms(request->deadline_ns));
+}
+
+void request_read(struct request *request, request_step_fn *step)
+{
+    const struct op_result begin = {.code = 0};
+
+    step(request, &begin);
+}
+
+bool request_read_again(struct request *request, int code, request_step_fn *step)
+{
+    bool again = code == FILE_WAIT_READ_POINT || (code == KE_STALE && request_may_retry(request));
+
+    if (again)
+        request_barrier(request, step);
+    return again;
+}
+
 void request_barrier(struct request *request, request_step_fn *step)
 {
     struct store *store = request->fs->store;
 
-    if (request->fs->stale_reads) {
-        request_barrier_or_stale(request, step);
+    request->read_point_ns = 0;
+    if (request->fs->stale_reads || request->may_be_stale) {
+        barrier_or_stale(request, step);
         return;
     }
-    struct op *op = request_wait(request, step);
+    struct op *op = read_wait(request, step);
     if (op == NULL)
         return;
     store_barrier(store, op);
@@ -190,7 +219,7 @@ void request_barrier(struct request *request, request_step_fn *step)
 void request_propose(struct request *request, struct command **cmd, request_step_fn *step)
 {
     struct store *store = request->fs->store;
-    struct op *op = request_wait(request, step);
+    struct op *op = read_wait(request, step);
 
     if (op == NULL) {
         command_free(*cmd);

@@ -45,10 +45,12 @@ typedef void request_step_fn(struct request *request, const struct op_result *re
 
 struct request {
     struct fs *fs;
-    fuse_req_t req;       /* valid until the answer */
-    uint64_t deadline_ns; /* of all its waits together */
+    fuse_req_t req;         /* valid until the answer */
+    uint64_t deadline_ns;   /* of all its waits together */
+    uint64_t read_point_ns; /* see resolve.h; reached by then. 0: not yet */
     unsigned tries;
     bool is_behind;    /* its waits time out at once; see behind.h */
+    bool may_be_stale; /* its reads are as on a mount with stale reads */
     bool is_patient;   /* waits as on a pipe: any signal that is handled ends it */
     bool is_restarted; /* by the kernel: any signal ends it, and nobody sees that */
     request_free_fn *free;
@@ -71,14 +73,18 @@ bool request_may_retry(struct request *request);
  * is gone. */
 struct op *request_wait(struct request *request, request_step_fn *step);
 
+/* Begins a read: calls `step`, which looks at what is here when that is current, and
+ * asks for more with request_read_again(). */
+void request_read(struct request *request, request_step_fn *step);
+/* After a look that ended with `code`: true when it says that a read point is needed,
+ * which is waited for now. */
+bool request_read_again(struct request *request, int code, request_step_fn *step);
+
 /* Waits for the read point; see store_barrier(). On a mount with stale reads the step
  * goes on without it when there is no leader, or none that answers: what it then
- * looks at is what this node has, which may be old. Nothing of that may be kept
- * by the kernel. */
+ * looks at is what this node has, which may be old. */
 void request_barrier(struct request *request, request_step_fn *step);
-/* The same whatever the mount asked for: for what every path walk needs. */
-void request_barrier_or_stale(struct request *request, request_step_fn *step);
-/* Waits until `*cmd`, which is taken, is applied. */
+/* Waits until `*cmd`, which is taken, is applied: a read point too. */
 void request_propose(struct request *request, struct command **cmd, request_step_fn *step);
 
 /* Waits for the end of the publish that was under way in `round`; see file.h. */

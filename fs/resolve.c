@@ -2,6 +2,8 @@
 
 #include "fs/fs.h"
 #include "fs/remains.h"
+#include "raftstore/store.h"
+#include "raftstore/touch.h"
 
 #include <string.h>
 
@@ -24,14 +26,27 @@ int resolve_in_tree(const struct inode *inode, struct tree_view *tree, const cha
     return 0;
 }
 
-static void look_open(struct fs *fs, uint64_t since_ns, struct resolved *resolved)
+/* The lease first, the data after that: what is applied between them is newer. Whether
+ * there is a read point. */
+static bool look_open(struct request *request, struct resolved *resolved)
 {
+    struct fs *fs = request->fs;
+    uint64_t key = touch_key(resolved->path, strlen(resolved->path));
+    struct look *look = &resolved->look;
+
     resolved->is_by_id = false;
-    resolved->look = (struct look){
-        .tree = tree_view_new(fs->tree),
-        .path = resolved->path,
-        .since_ns = since_ns,
-    };
+    *look = (struct look){.path = resolved->path};
+    if (!fs->no_cache) {
+        look->given = given_begin(&fs->given, key);
+        look->until_ns = store_current_until(fs->store, &key, 1);
+    }
+    if (request->read_point_ns == 0 && look->until_ns != 0)
+        request->read_point_ns = look->given.begun_ns;
+    look->since_ns = request->read_point_ns;
+    if (look->since_ns == 0)
+        return false;
+    look->tree = tree_view_new(fs->tree);
+    return true;
 }
 
 void look_release(struct look *look)
@@ -40,16 +55,34 @@ void look_release(struct look *look)
     look->tree = NULL;
 }
 
-int resolve_inode(struct fs *fs, struct inode *inode, uint64_t since_ns,
-                  struct resolved *ret_resolved)
+/* What was found under `key` may change under another one. `had_read_point`: before
+ * the look. */
+static int check_names(struct request *request, struct resolved *resolved, bool had_read_point)
 {
+    if (!resolved->is_by_id && !resolved->look.attr.has_home)
+        return 0;
+    resolved->look.until_ns = 0;
+    if (had_read_point)
+        return 0;
+    request->read_point_ns = 0;
+    return FILE_WAIT_READ_POINT;
+}
+
+int resolve_inode(struct request *request, struct inode *inode, struct resolved *ret_resolved)
+{
+    bool had_read_point = request->read_point_ns != 0;
+    struct look *look = &ret_resolved->look;
+
     if (!inode_path(inode, ret_resolved->path))
         return KE_NOT_FOUND;
-    look_open(fs, since_ns, ret_resolved);
-    int code = resolve_in_tree(inode, ret_resolved->look.tree, ret_resolved->path,
-                               &ret_resolved->look.attr, &ret_resolved->is_by_id);
+    if (!look_open(request, ret_resolved))
+        return FILE_WAIT_READ_POINT;
+    int code = resolve_in_tree(inode, look->tree, ret_resolved->path, &look->attr,
+                               &ret_resolved->is_by_id);
+    if (code == 0)
+        code = check_names(request, ret_resolved, had_read_point);
     if (code != 0)
-        look_release(&ret_resolved->look);
+        look_release(look);
     return code;
 }
 
@@ -83,23 +116,63 @@ int resolve_child_path(struct inode *dir, const char *name, char *dir_path, char
     return path_join(dir_path, name, path);
 }
 
-int resolve_child(struct fs *fs, struct inode *dir, const char *name, uint64_t since_ns,
+int resolve_child(struct request *request, struct inode *dir, const char *name,
                   struct resolved *ret_resolved)
 {
+    bool had_read_point = request->read_point_ns != 0;
     char dir_path[PATH_BYTES_MAX + 1];
+    struct look *look = &ret_resolved->look;
     struct attr dir_attr;
-    int code = resolve_child_path(dir, name, dir_path, ret_resolved->path);
 
+    look->until_ns = 0;
+    int code = resolve_child_path(dir, name, dir_path, ret_resolved->path);
     if (code != 0)
         return code;
-    look_open(fs, since_ns, ret_resolved);
-    struct tree_view *tree = ret_resolved->look.tree;
+    if (!look_open(request, ret_resolved))
+        return FILE_WAIT_READ_POINT;
     /* The root cannot move. */
     if (dir->id != ATTR_ROOT_ID)
-        code = resolve_in_tree(dir, tree, dir_path, &dir_attr, NULL);
+        code = resolve_in_tree(dir, look->tree, dir_path, &dir_attr, NULL);
     if (code == 0)
-        code = tree_stat(tree, ret_resolved->path, &ret_resolved->look.attr);
+        code = tree_stat(look->tree, ret_resolved->path, &look->attr);
+    if (code == 0)
+        code = check_names(request, ret_resolved, had_read_point);
     if (code != 0)
-        look_release(&ret_resolved->look);
+        look_release(look);
     return code;
+}
+
+/* --- what the kernel may keep --- */
+
+/* The end, or 0 when there is none. */
+static uint64_t keep_until(const struct look *look)
+{
+    return look->until_ns < look->given.life_ns ? look->until_ns : look->given.life_ns;
+}
+
+struct keep resolve_keep_attr(struct fs *fs, const struct look *look, struct inode *inode)
+{
+    struct keep keep = {.until_ns = keep_until(look)};
+
+    keep.attr = keep.until_ns != 0 && file_is_quiet(inode) &&
+                given_attr(&fs->given, &look->given, inode->id);
+    return keep;
+}
+
+struct keep resolve_keep(struct fs *fs, const struct look *look, struct inode *inode)
+{
+    struct keep keep = resolve_keep_attr(fs, look, inode);
+
+    if (keep.until_ns == 0 || !fs->has_epoch)
+        return keep;
+    keep.name = given_name(&fs->given, &look->given);
+    return keep;
+}
+
+struct keep resolve_keep_missing(struct fs *fs, const struct look *look)
+{
+    struct keep keep = {.until_ns = keep_until(look)};
+
+    keep.name = keep.until_ns != 0 && fs->has_epoch && given_name(&fs->given, &look->given);
+    return keep;
 }

@@ -3,8 +3,15 @@
  * The paths in the inode table and the store move apart for moments. So each
  * look checks that what stands at a path is still the inode that is meant, in
  * the same snapshot as everything else. KE_STALE says that it is not: behind
- * another read point the table has caught up. A look is made inside a step that
- * follows a read point; it takes a snapshot, which look_release() lets go.
+ * another read point the table has caught up. A look takes a snapshot, which
+ * look_release() lets go.
+ *
+ * A look needs a read point: something that makes sure that what was acknowledged
+ * before the call is applied here. The lease is one, when the store says that nothing
+ * is on its way to the path; otherwise FILE_WAIT_READ_POINT asks the caller to wait for
+ * one (request_read_again()). Once reached, it holds for the rest of the request.
+ * Objects that have, or had, several names always need a wait: another name's change
+ * is not seen at this one.
  *
  * A file that has, or had, several names is found by its id when the path that is
  * known here is not one of them any more: another node may have made the others.
@@ -14,6 +21,8 @@
 
 #include "fs/file.h"
 #include "fs/inode.h"
+#include "fs/reply.h"
+#include "fs/request.h"
 #include "raftstore/path.h"
 #include "raftstore/tree.h"
 
@@ -35,19 +44,25 @@ struct resolved {
 int resolve_in_tree(const struct inode *inode, struct tree_view *tree, const char *path,
                     struct attr *ret_attr, bool *ret_is_by_id);
 
-/* `since_ns`: when the read point was reached. Returns 0; KE_STALE; KE_NOT_FOUND
- * when the inode is removed; KE_IO, KE_CORRUPT. Nothing to release on failure. */
-int resolve_inode(struct fs *fs, struct inode *inode, uint64_t since_ns,
-                  struct resolved *ret_resolved);
+/* Returns 0; FILE_WAIT_READ_POINT; KE_STALE; KE_NOT_FOUND when the inode is removed;
+ * KE_IO, KE_CORRUPT. Nothing to release on failure. */
+int resolve_inode(struct request *request, struct inode *inode, struct resolved *ret_resolved);
 
 /* What is left of a removed inode: its attributes as those see it who have it
  * open, or as it was looked up a moment ago. False: nothing. */
 bool resolve_removed(struct fs *fs, struct inode *inode, struct attr *ret_attr, nlink_t *ret_links);
 
-/* The child `name` of a directory. KE_NOT_FOUND also when there is none,
- * KE_STALE only for the directory; KE_NAME_TOO_LONG, KE_INVALID. */
-int resolve_child(struct fs *fs, struct inode *dir, const char *name, uint64_t since_ns,
+/* The child `name` of a directory. KE_NOT_FOUND also when there is none: then
+ * `look.until_ns` and `look.given` say for how long. KE_STALE only for the directory;
+ * KE_NAME_TOO_LONG, KE_INVALID. */
+int resolve_child(struct request *request, struct inode *dir, const char *name,
                   struct resolved *ret_resolved);
+
+/* What the kernel may keep of an answer that shows what was found, after file_show();
+ * it is noted. `_missing`: when nothing was found. */
+struct keep resolve_keep(struct fs *fs, const struct look *look, struct inode *inode);
+struct keep resolve_keep_attr(struct fs *fs, const struct look *look, struct inode *inode);
+struct keep resolve_keep_missing(struct fs *fs, const struct look *look);
 
 void look_release(struct look *look);
 

@@ -66,6 +66,15 @@ Test(options, mount_point_alone_is_a_whole_configuration)
     cr_assert_not(options.stale_reads);
 }
 
+Test(options, caches_are_used_unless_told_otherwise)
+{
+    cr_assert_not(parsed("/m").no_cache);
+    cr_assert(parsed("/m -o cache=none").no_cache);
+    cr_assert(parsed("--cache none /m").no_cache);
+    cr_assert_not(parsed("/m -o cache=none,cache=lease").no_cache);
+    expect_refused("/m -o cache=some", "neither lease nor none");
+}
+
 Test(options, stale_reads_are_asked_for)
 {
     cr_assert(parsed("/m -o stale_reads").stale_reads);

@@ -5,6 +5,7 @@
 #include "raftstore/executor.h"
 #include "raftstore/memory.h"
 #include "raftstore/thread.h"
+#include "raftstore/touch.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -12,8 +13,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define FILE_READ_MAX (64u << 20)
+#define LEASE_NS      150000000ull
 
 struct fake_item {
     struct fake_item *next;
@@ -28,6 +31,8 @@ struct store {
     struct deadlines *deadlines;
     store_observer_fn *observer;
     void *observer_ctx;
+    store_invalidate_fn *invalidate;
+    void *invalidate_ctx;
     pthread_t thread;
 
     pthread_mutex_t apply_lock; /* guards the next five: who applies */
@@ -38,6 +43,11 @@ struct store {
     bool in_snapshot;
 
     atomic_uint_fast64_t shown_revision;
+
+    pthread_mutex_t lease_lock; /* guards the next three */
+    bool has_no_lease;
+    const uint64_t *in_flight; /* the keys of what is being applied, or NULL */
+    size_t in_flight_count;
 
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
@@ -50,6 +60,60 @@ struct store {
     uint64_t leader_id;
 };
 
+/* --- the lease --- */
+
+static void set_in_flight(struct store *store, const uint64_t *keys, size_t count)
+{
+    pthread_mutex_lock(&store->lease_lock);
+    store->in_flight = keys;
+    store->in_flight_count = count;
+    pthread_mutex_unlock(&store->lease_lock);
+    if (count > 0 && store->invalidate != NULL)
+        store->invalidate(store->invalidate_ctx, keys, count);
+}
+
+static void set_lease(struct store *store, bool has_lease)
+{
+    pthread_mutex_lock(&store->lease_lock);
+    store->has_no_lease = !has_lease;
+    pthread_mutex_unlock(&store->lease_lock);
+}
+
+void fake_store_set_lease(struct store *store, bool has_lease)
+{
+    const struct timespec lease = {.tv_nsec = LEASE_NS};
+
+    set_lease(store, has_lease);
+    if (!has_lease)
+        nanosleep(&lease, NULL);
+}
+
+/* Under the lock. */
+static bool is_in_flight(const struct store *store, uint64_t key)
+{
+    for (size_t i = 0; i < store->in_flight_count; i++) {
+        if (touch_is_everything(store->in_flight[i]) || touch_object(store->in_flight[i]) == key)
+            return true;
+    }
+    return false;
+}
+
+uint64_t store_current_until(struct store *store, const uint64_t *keys, size_t count)
+{
+    pthread_mutex_lock(&store->lease_lock);
+    bool is_current = !store->has_no_lease;
+    for (size_t i = 0; i < count; i++)
+        is_current = is_current && !is_in_flight(store, keys[i]);
+    pthread_mutex_unlock(&store->lease_lock);
+    return is_current ? clock_ns() + LEASE_NS : 0;
+}
+
+void store_set_invalidate(struct store *store, store_invalidate_fn *invalidate, void *ctx)
+{
+    store->invalidate = invalidate;
+    store->invalidate_ctx = ctx;
+}
+
 /* --- applying --- */
 
 static void apply_packed(struct store *store, const struct command *cmd,
@@ -59,6 +123,8 @@ static void apply_packed(struct store *store, const struct command *cmd,
     const void *bytes = command_bytes(cmd, &size);
     size_t count;
 
+    const uint64_t *keys = command_touched(cmd, &count);
+    set_in_flight(store, keys, count);
     executor_run(store->executor, store->batch, bytes, size, &store->revision, ret_result);
     engine_write(store->kv, store->batch, false);
     engine_batch_clear(store->batch);
@@ -69,6 +135,7 @@ static void apply_packed(struct store *store, const struct command *cmd,
     else if (count > 0 && store->observer != NULL)
         store->observer(store->observer_ctx, changes, count);
     executor_clear_changes(store->executor);
+    set_in_flight(store, NULL, 0);
 }
 
 int fake_store_apply(struct store *store, struct command *cmd)
@@ -84,8 +151,12 @@ int fake_store_apply(struct store *store, struct command *cmd)
 
 void fake_store_begin_snapshot(struct store *store)
 {
+    const uint64_t everything = TOUCH_EVERYTHING;
+
     pthread_mutex_lock(&store->apply_lock);
     store->in_snapshot = true;
+    set_lease(store, false);
+    store->invalidate(store->invalidate_ctx, &everything, 1);
     pthread_mutex_unlock(&store->apply_lock);
 }
 
@@ -95,6 +166,7 @@ void fake_store_end_snapshot(struct store *store)
     const struct change everything = {.kind = CHANGE_EVERYTHING, .version = store->revision};
     store->in_snapshot = false;
     store->observer(store->observer_ctx, &everything, 1);
+    set_lease(store, true);
     pthread_mutex_unlock(&store->apply_lock);
 }
 
@@ -254,6 +326,7 @@ struct store *fake_store_new(const char *dir)
     store->last = &store->first;
     store->leader_id = 1;
     pthread_mutex_init(&store->apply_lock, NULL);
+    pthread_mutex_init(&store->lease_lock, NULL);
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->changed, NULL);
     thread_start(&store->thread, "fake-store", run, store);
@@ -282,6 +355,7 @@ void fake_store_free(struct store *store)
     pthread_cond_destroy(&store->changed);
     pthread_mutex_destroy(&store->lock);
     pthread_mutex_destroy(&store->apply_lock);
+    pthread_mutex_destroy(&store->lease_lock);
     free(store);
 }
 
@@ -292,6 +366,7 @@ static void set_hold(struct store *store, bool barriers, bool proposals)
     store->holds_proposals = proposals;
     pthread_cond_broadcast(&store->changed);
     pthread_mutex_unlock(&store->lock);
+    fake_store_set_lease(store, !barriers);
 }
 
 void fake_store_hold(struct store *store)

@@ -11,6 +11,7 @@
 
 #include "raftstore/store.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,8 +20,12 @@ struct store *fake_store_new(const char *dir);
 /* As store_close(): ends what waits with KE_SHUTDOWN. */
 void fake_store_free(struct store *store);
 
+/* Whether reads are current without a read point, as they are unless told otherwise.
+ * When it is taken back this waits until what was given to the kernel has run out. */
+void fake_store_set_lease(struct store *store, bool has_lease);
+
 /* Nothing is answered any more, as without a majority: operations queue up and
- * time out. */
+ * time out, and the lease is over. */
 void fake_store_hold(struct store *store);
 /* They go on, those that waited first. */
 void fake_store_release(struct store *store);

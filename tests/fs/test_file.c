@@ -232,6 +232,7 @@ Test(file, a_new_version_is_not_shown_before_the_publish_under_way_has_ended)
 
 Test(file, a_child_is_looked_for_only_in_the_directory_that_is_meant)
 {
+    struct request request = {.fs = fs, .read_point_ns = 1};
     struct resolved resolved;
 
     put("d/f", 'x', 1);
@@ -239,10 +240,10 @@ Test(file, a_child_is_looked_for_only_in_the_directory_that_is_meant)
     struct inode *other = inode_remember(&fs->inodes, look.attr.id + 1000, FILE_DIRECTORY, "d");
     struct inode *same = inode_remember(&fs->inodes, look.attr.id, FILE_DIRECTORY, "d");
     look_release(&look);
-    cr_assert_eq(resolve_child(fs, other, "f", 1, &resolved), KE_STALE);
-    cr_assert_eq(resolve_inode(fs, other, 1, &resolved), KE_STALE);
-    cr_assert_eq(resolve_child(fs, same, "g", 1, &resolved), KE_NOT_FOUND);
-    cr_assert_eq(resolve_child(fs, same, "f", 1, &resolved), 0);
+    cr_assert_eq(resolve_child(&request, other, "f", &resolved), KE_STALE);
+    cr_assert_eq(resolve_inode(&request, other, &resolved), KE_STALE);
+    cr_assert_eq(resolve_child(&request, same, "g", &resolved), KE_NOT_FOUND);
+    cr_assert_eq(resolve_child(&request, same, "f", &resolved), 0);
     look_release(&resolved.look);
     inode_unpin(other);
     inode_unpin(same);

@@ -1,0 +1,205 @@
+#!/usr/bin/env bats
+# What the kernels keep is dropped when another node changes it: three mounts whose
+# caches are hot before each change.
+
+load helper
+
+setup() {
+  common_setup
+  make_cluster 3
+}
+
+teardown() {
+  common_teardown
+}
+
+# hot PATH...: every kernel has seen them, several times.
+hot() {
+  local i path
+  for i in 1 2 3 1 2 3 1 2 3; do
+    for path; do
+      stat "$(on "$i" "$path")" >/dev/null 2>&1 || true
+      ls "$(on "$i" "$path")" >/dev/null 2>&1 || true
+    done
+  done
+}
+
+# requests I: how many lookups and looks at attributes node I has answered.
+requests() {
+  local sum=0 line
+  while read -r line; do
+    sum=$((sum + ${line##* }))
+  done < <(grep -E '^keelfs_operation_duration_seconds_count\{op="(lookup|getattr)"\}' \
+    "$(on "$1" .keelfs/metrics)")
+  echo "$sum"
+}
+
+# has_lease I: node I answers from what it has.
+has_lease() {
+  local before
+  stat "$(on "$1" hot)" >/dev/null
+  before=$(requests "$1")
+  stat "$(on "$1" hot)" "$(on "$1" hot)" "$(on "$1" hot)" "$(on "$1" hot)" >/dev/null
+  (($(requests "$1") <= before + 4))
+}
+
+await_leases() {
+  local i
+  echo hot >"$(on 1 hot)"
+  for i in 1 2 3; do
+    await 20 has_lease "$i"
+  done
+}
+
+# --- that caches are used ---
+
+@test "a file that does not change is looked at many times with few requests" {
+  local i before after n=3000
+  await_leases
+  for i in 1 2 3; do
+    before=$(requests "$i")
+    find "$(on "$i")" -maxdepth 0 -exec true \;
+    # One process that does nothing else.
+    perl -e 'for (1 .. $ARGV[0]) { stat($ARGV[1]) or die "$!"; }' "$n" "$(on "$i" hot)"
+    after=$(requests "$i")
+    echo "node $i: $((after - before)) requests for $n looks"
+    ((after - before < n / 10))
+  done
+}
+
+@test "with cache=none every look is a request" {
+  local before n=200
+  cluster_ask_to_stop 2
+  cluster_await_stop 2
+  cluster_start 2 -o cache=none
+  await 20 cluster_serves 2
+  echo hot >"$(on 1 hot)"
+  before=$(requests 2)
+  perl -e 'for (1 .. $ARGV[0]) { stat($ARGV[1]) or die "$!"; }' "$n" "$(on 2 hot)"
+  (($(requests 2) - before >= n))
+}
+
+# --- that they are right ---
+
+# bats test_tags=smoke
+@test "a change on one node is there at the next call on the others, whatever they had cached" {
+  local round a b c
+  await_leases
+  for round in 1 2 3 4 5 6; do
+    a=$((round % 3 + 1)) b=$(((round + 1) % 3 + 1)) c=$(((round + 2) % 3 + 1))
+    mkdir "$(on 1 d)"
+    hot d d/f
+    echo one >"$(on "$a" d/f)" # created
+    [[ $(cat "$(on "$b" d/f)") == one && $(ls "$(on "$c" d)") == f ]]
+    hot d d/f
+    echo three >"$(on "$a" d/f)" # another size
+    [[ $(stat -c %s "$(on "$b" d/f)") == 6 && $(cat "$(on "$c" d/f)") == three ]]
+    hot d d/f
+    chmod 600 "$(on "$a" d/f)"
+    [[ $(stat -c %a "$(on "$b" d/f)") == 600 && $(stat -c %a "$(on "$c" d/f)") == 600 ]]
+    hot d d/f
+    truncate -s 2 "$(on "$a" d/f)"
+    [[ $(stat -c %s "$(on "$b" d/f)") == 2 && $(cat "$(on "$c" d/f)") == th ]]
+    hot d d/f d/g
+    mv "$(on "$a" d/f)" "$(on "$a" d/g)"
+    [[ ! -e $(on "$b" d/f) && -e $(on "$b" d/g) && ! -e $(on "$c" d/f) && -e $(on "$c" d/g) ]]
+    hot d e d/g e/g
+    mv "$(on "$a" d)" "$(on "$a" e)" # the directory above
+    [[ ! -e $(on "$b" d/g) && -e $(on "$b" e/g) && ! -e $(on "$c" d/g) && -e $(on "$c" e/g) ]]
+    hot e e/g
+    rm "$(on "$a" e/g)"
+    [[ ! -e $(on "$b" e/g) && -z $(ls "$(on "$c" e)") ]]
+    hot e e/g
+    mkdir "$(on "$a" e/g)" # a directory where a file was
+    [[ -d $(on "$b" e/g) && -d $(on "$c" e/g) ]]
+    hot e e/g
+    rmdir "$(on "$a" e/g)"
+    echo file >"$(on "$a" e/g)" # and a file where the directory was
+    [[ -f $(on "$b" e/g) && $(cat "$(on "$c" e/g)") == file ]]
+    ln -s here "$(on "$a" e/l)"
+    hot e e/l
+    ln -sfn there "$(on "$a" e/l)"
+    [[ $(readlink "$(on "$b" e/l)") == there && $(readlink "$(on "$c" e/l)") == there ]]
+    hot e/g e/h
+    ln "$(on "$a" e/g)" "$(on "$a" e/h)"
+    [[ $(stat -c %h "$(on "$b" e/g)") == 2 && $(stat -c %h "$(on "$c" e/h)") == 2 ]]
+    hot e/g e/h
+    echo longer >"$(on "$a" e/h)" # by the other name
+    [[ $(stat -c %s "$(on "$b" e/g)") == 7 && $(cat "$(on "$c" e/g)") == longer ]]
+    hot e e/g e/h e/l
+    rm -r "$(on "$a" e)"
+    [[ ! -e $(on "$b" e) && ! -e $(on "$c" e/g) ]]
+  done
+}
+
+# seen_at_least I FILE N: what node I says of it is N or newer.
+seen_at_least() {
+  local size
+  size=$(stat -c %s "$(on "$1" "$2")")
+  ((size >= $3)) || {
+    echo "node $1 shows $size of $2, which had $3"
+    return 1
+  }
+}
+
+@test "a daemon that was stopped for longer than its lease gives no old answer" {
+  local round pid size=0 i
+  await_leases
+  : >"$(on 1 grows)"
+  pid=$(cluster_pid 3)
+  for ((round = 0; round < 6; round++)); do
+    # Looks that go on while it is stopped, and when it goes on.
+    timeout 20 perl -e 'while (1) { stat($ARGV[0]); }' "$(on 3 grows)" &
+    local looker=$!
+    for i in 1 2 3 4; do stat "$(on 3 grows)" >/dev/null; done
+    kill -STOP "$pid"
+    for i in 1 2 3; do
+      printf 'x' >>"$(on $((round % 2 + 1)) grows)"
+      size=$((size + 1))
+    done
+    # The kernel may still have answers, but none that is old.
+    timeout -s KILL 1 stat -c %s "$(on 3 grows)" >"$BATS_TEST_TMPDIR/size" 2>/dev/null || true
+    if [[ -s $BATS_TEST_TMPDIR/size ]]; then
+      (($(<"$BATS_TEST_TMPDIR/size") >= size))
+    fi
+    kill -CONT "$pid"
+    for i in 1 2 3 4 5; do seen_at_least 3 grows "$size"; done
+    kill "$looker"
+    wait "$looker" || true
+  done
+}
+
+# --- that nothing gets stuck ---
+
+# churn I WORKER COUNT: creates, looks at and removes files of one directory.
+churn() {
+  perl -e '
+    my ($dir, $worker, $count) = @ARGV;
+    for my $i (1 .. $count) {
+      my $file = "$dir/w$worker-$i";
+      open(my $f, ">", $file) or die "$file: $!";
+      print $f "x"; close($f) or die "$file: $!";
+      (stat($file))[7] == 1 or die "$file: $!";
+      unlink($file) or die "$file: $!";
+      -e $file and die "$file is still there";
+    }' "$(on "$1" d)" "$2" "$3"
+}
+
+@test "creators in one directory and those who look at it do not get in each other's way" {
+  local i w pids=() lookers=()
+  await_leases
+  mkdir "$(on 1 d)"
+  for i in 1 2 3; do
+    timeout 60 perl -e 'while (1) { stat("$ARGV[0]"); stat("$ARGV[0]/none"); stat("$ARGV[0]/w1-$_") for 1 .. 20; }' \
+      "$(on "$i" d)" &
+    lookers+=($!)
+    for w in 1 2; do
+      timeout 60 bash -c "$(declare -f churn on); cluster_dir=$cluster_dir; churn $i $i$w 60" &
+      pids+=($!)
+    done
+  done
+  for w in "${pids[@]}"; do wait "$w"; done
+  kill "${lookers[@]}"
+  wait "${lookers[@]}" || true
+  for i in 1 2 3; do [[ -z $(ls "$(on "$i" d)") ]]; done
+}
