@@ -40,6 +40,7 @@
 #include "raftstore/command.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -92,6 +93,9 @@ struct handle {
     uint64_t settled; /* of those, how many have ended */
     int error;        /* of a failed publish; for good */
     bool is_released; /* kept only for what it wrote */
+    /* The last wait for it was, so that closing it does not wait for the same. Not
+     * under the lock. */
+    atomic_bool was_interrupted;
 };
 
 struct file {

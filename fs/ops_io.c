@@ -4,6 +4,7 @@
 #include "fs/file.h"
 #include "fs/ops.h"
 #include "fs/request.h"
+#include "fs/thread_stat.h"
 #include "raftstore/memory.h"
 
 #include <errno.h>
@@ -56,6 +57,7 @@ struct io_request {
     bool is_written;
     bool publishes; /* after the write: the file was opened with O_SYNC */
     struct file_publish publish;
+    bool was_interrupted; /* what went before; see the handle's */
 };
 
 static void io_free(struct request *request)
@@ -68,12 +70,19 @@ static void io_free(struct request *request)
     free(io);
 }
 
+static void io_interrupted(struct request *request)
+{
+    atomic_store(&((struct io_request *)request)->handle->was_interrupted, true);
+}
+
 static struct io_request *io_start(fuse_req_t req, struct handle *handle)
 {
     struct io_request *io = mem_zalloc(sizeof(*io));
 
     request_init(&io->request, handle->fs, req, io_free);
+    io->request.interrupted = io_interrupted;
     io->handle = handle;
+    io->was_interrupted = atomic_exchange(&handle->was_interrupted, false);
     io->inode = handle->inode;
     io->publish.deadline_ns = io->request.deadline_ns;
     inode_pin_again(io->inode);
@@ -127,6 +136,22 @@ static void io_done(struct io_request *io)
     request_end(&io->request);
 }
 
+/* Whether who closes has been told to stop, and waited once already or is gone for
+ * good: the publish goes on without him. With a leader it is over soon anyway. */
+static bool close_is_over(const struct io_request *io)
+{
+    struct store_status status;
+    struct thread_stat stat;
+
+    if (!io->publish.is_close)
+        return false;
+    if (io->was_interrupted)
+        return true;
+    store_status(io->request.fs->store, &status);
+    return status.leader_id == 0 && thread_stat_read((pid_t)io->publish.pid, &stat) &&
+           stat.signal != 0;
+}
+
 static void publish_step(struct request *request, const struct op_result *result)
 {
     struct io_request *io = (struct io_request *)request;
@@ -139,6 +164,8 @@ static void publish_step(struct request *request, const struct op_result *result
         request_fail(request, answer);
     else if (answer == FILE_READY)
         io_done(io);
+    else if (close_is_over(io))
+        request_fail_errno(request, EINTR);
     else
         io_wait(io, answer, round, publish_step);
 }

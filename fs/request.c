@@ -118,6 +118,8 @@ static void wait_interrupted(fuse_req_t req, void *data)
 
     if ((!ends && !wait->request->is_restarted) || !op_cancel(&wait->op))
         return;
+    if (wait->request->interrupted != NULL)
+        wait->request->interrupted(wait->request);
     fuse_reply_err(req, EINTR);
     request_end(wait->request);
     op_unref(&wait->op);

@@ -41,6 +41,8 @@ struct request;
 /* Frees what embeds the request. Takes no lock but the inode table's, the budget's
  * and `locks_lock`. */
 typedef void request_free_fn(struct request *request);
+/* Before the answer that the request was interrupted. Blocks for nothing. */
+typedef void request_interrupted_fn(struct request *request);
 typedef void request_step_fn(struct request *request, const struct op_result *result);
 
 struct request {
@@ -54,6 +56,7 @@ struct request {
     bool is_patient;   /* waits as on a pipe: any signal that is handled ends it */
     bool is_restarted; /* by the kernel: any signal ends it, and nobody sees that */
     request_free_fn *free;
+    request_interrupted_fn *interrupted; /* NULL: nothing is to be done */
 };
 
 void request_init(struct request *request, struct fs *fs, fuse_req_t req, request_free_fn *free);

@@ -295,6 +295,72 @@ Test(mount_failures, a_create_that_waits_can_be_interrupted)
     assert_interruptible(mounted_path(&m, "f"), O_CREAT | O_WRONLY, true);
 }
 
+static void *sync_it(void *arg)
+{
+    struct closing *closing = arg;
+
+    closing->code = fsync(closing->fd) == 0 ? 0 : errno;
+    return NULL;
+}
+
+/* Else who is told to stop waits once more, for the same. */
+Test(mount_failures, after_an_interrupted_fsync_close_does_not_wait_and_what_is_new_does)
+{
+    int fd = open(mounted_path(&m, "f"), O_CREAT | O_WRONLY, 0644);
+    struct closing closing = {.fd = fd};
+    pthread_t thread;
+
+    cr_assert_eq(write(fd, "x", 1), 1);
+    int copy = dup(fd);
+    fake_store_hold_proposals(m.store);
+    pthread_create(&thread, NULL, sync_it, &closing);
+    fake_store_await_held(m.store, 1);
+    pthread_kill(thread, SIGINT);
+    pthread_join(thread, NULL);
+    cr_assert_eq(closing.code, EINTR);
+    double begun = now_s();
+    cr_assert_eq(close(copy), -1);
+    cr_assert_eq(errno, EINTR);
+    cr_assert_lt(now_s() - begun, 0.3);
+    fake_store_release(m.store);
+    cr_assert_eq(fsync(fd), 0);
+    cr_assert(remote_is(&m, "f", "x"));
+    cr_assert_eq(write(fd, "y", 1), 1);
+    cr_assert_eq(close(fd), 0);
+    cr_assert(remote_is(&m, "f", "xy"));
+}
+
+/* With a leader that may answer yet a killed process waits like another. */
+Test(mount_failures, without_a_leader_a_killed_process_does_not_wait_for_what_it_wrote)
+{
+    int ends[2];
+    char byte;
+
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(mounted_write(&m, "f", O_CREAT, ""), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = open(mounted_path(&m, "f"), O_WRONLY);
+        if (write(fd, "x", 1) == 1 && write(ends[1], "w", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    cr_assert_eq(read(ends[0], &byte, 1), 1);
+    fake_store_hold(m.store);
+    fake_store_set_leader(m.store, 0);
+    double begun = now_s();
+    kill(child, SIGKILL);
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFSIGNALED(status));
+    cr_assert_lt(now_s() - begun, 0.3);
+    fake_store_await_held(m.store, 1);
+    fake_store_release(m.store);
+    fake_store_set_leader(m.store, 1);
+    /* It is published all the same; an open waits for that. */
+    mounted_assert_content(&m, "f", "x");
+}
+
 Test(mount_failures, an_interrupted_close_goes_on_publishing)
 {
     int fd = open(mounted_path(&m, "f"), O_CREAT | O_WRONLY, 0644);

@@ -189,6 +189,67 @@ check_calls_time_out() {
   done
 }
 
+# hold_open NAME [DD OPTION...]: dd has the file open and waits for what to write.
+hold_open() {
+  local name=$1 fifo=$BATS_TEST_TMPDIR/fifo-$1
+  shift
+  mkfifo "$fifo"
+  env --default-signal=INT dd of="$(on 1 "$name")" bs=5 count=1 conv=notrunc "$@" <"$fifo" >/dev/null 2>&1 3>&- &
+  held+=("$!")
+  # Its other end: as long as it is open, so is the file, with nothing to read.
+  exec {held_fifo}>"$fifo"
+  held_fifos+=("$held_fifo")
+  await 5 has_file_open "$!" "$(on 1 "$name")"
+}
+
+has_file_open() {
+  [[ $(readlink "/proc/$1/fd/1") == "$2" ]]
+}
+
+# interrupted_at_the_end SIGNAL K: held process number K writes and closes or syncs,
+# waits, and is ended by the signal at once.
+interrupted_at_the_end() {
+  printf 'text\n' >&"${held_fifos[$2]}"
+  await 3 waits_in_fuse "${held[$2]}"
+  kill -s "$1" "${held[$2]}"
+  took_at_most 500 wait_for_end "${held[$2]}"
+  # To dd an interrupted close() is none that failed.
+  wait "${held[$2]}" || true
+}
+
+# hold_files_open: for the next, while there still is a majority.
+hold_files_open() {
+  held=() held_fifos=()
+  for name in INT-close KILL-close; do
+    echo before >"$(on 1 "$name")"
+    hold_open "$name"
+  done
+  for name in INT-sync KILL-sync; do
+    echo before >"$(on 1 "$name")"
+    hold_open "$name" conv=notrunc,fsync
+  done
+  echo before >"$(on 1 KILL-open)"
+  hold_open KILL-open count=2
+}
+
+# has_written K: held process number K, and it waits for more.
+has_written() {
+  grep -qx 'pos:[[:space:]]*5' "/proc/${held[$1]}/fdinfo/1"
+}
+
+check_interrupted_ends() {
+  local k=0 name
+  for name in INT-close KILL-close INT-sync KILL-sync; do
+    interrupted_at_the_end "${name%-*}" "$k"
+    k=$((k + 1))
+  done
+  # What it wrote is published, or not, without it.
+  printf 'text\n' >&"${held_fifos[k]}"
+  await 3 has_written "$k"
+  kill -9 "${held[k]}"
+  took_at_most 500 wait_for_end "${held[k]}"
+}
+
 # waits_in_fuse PID: the process has asked the daemon and has no answer yet.
 waits_in_fuse() {
   grep -q request_wait_answer "/proc/$1/wchan"
@@ -234,8 +295,10 @@ all_three_work() {
 # bats test_tags=smoke
 @test "two of three paused: calls end with ETIMEDOUT, ^C works, all works again within 3 s" {
   make_call_dirs
+  hold_files_open
   cluster_signal STOP 2
   cluster_signal STOP 3
+  check_interrupted_ends
   check_calls_time_out
   check_interrupts
   cluster_signal CONT 2
@@ -245,8 +308,10 @@ all_three_work() {
 
 @test "two of three killed: calls end with ETIMEDOUT, ^C works, all works again within 3 s" {
   make_call_dirs
+  hold_files_open
   cluster_kill 2
   cluster_kill 3
+  check_interrupted_ends
   check_calls_time_out
   check_interrupts
   cluster_start 2
@@ -275,6 +340,36 @@ all_three_work() {
   took_at_most 15000 cluster_await 15 cluster_is_down 1
   not cluster_is_mounted 1
   not wait $!
+}
+
+# --- calls that get into each other's way in the kernel ---
+
+@test "without a majority eleven calls in one directory all end after one operation timeout" {
+  local name dir calls=()
+  dir=$(on 1 dir)
+  mkdir "$dir"
+  echo text >"$dir/file"
+  cluster_kill 2
+  cluster_kill 3
+  for name in 1 2 3 4; do
+    call "touch-$name" touch "$dir/new-$name"
+  done
+  call ls ls "$dir"
+  call long ls -l "$dir"
+  call mkdir mkdir "$dir/dir"
+  call rm rm "$dir/file"
+  call cat cat "$dir/file"
+  call stat stat "$dir/none"
+  call mv mv "$dir/file" "$dir/other"
+  wait "${calls[@]}"
+  for name in touch-{1..4} ls long mkdir rm cat stat mv; do
+    cat "$BATS_TEST_TMPDIR/call-$name"
+    [[ $(head -n 1 "$BATS_TEST_TMPDIR/call-$name") =~ ^[12]$ ]]
+    grep -q 'Connection timed out' "$BATS_TEST_TMPDIR/call-$name"
+  done
+  # What is started later has waited for nothing yet.
+  run took_at_most 4000 ls "$dir"
+  [[ $status -eq 99 ]]
 }
 
 # --- a mount that asked for stale reads ---
