@@ -191,11 +191,13 @@ void locks_drop_waiters(struct locks *locks, struct locks_waiter **woken)
 {
     while (*woken != NULL)
         woken = &(*woken)->next;
-    while (locks->queue.next != &locks->queue) {
-        struct locks_waiter *waiter = locks->queue.next;
+    struct locks_waiter *waiter = locks->queue.next;
+    while (waiter != &locks->queue) {
+        struct locks_waiter *next = waiter->next;
         queue_remove(locks, waiter);
         *woken = waiter;
         woken = &waiter->next;
+        waiter = next;
     }
 }
 
