@@ -45,12 +45,18 @@ void grants_begin(struct grants *grants, uint64_t term, uint64_t last_index, uin
     }
 }
 
-uint64_t grants_end(struct grants *grants, uint64_t now)
+uint64_t grants_promised(const struct grants *grants, uint64_t now)
+{
+    if (!grants->leads || grants->given_away)
+        return 0;
+    uint64_t confirmed = grants_confirmed(grants, now);
+    return confirmed != 0 ? confirmed + grants->timing.promise_ns : 0;
+}
+
+void grants_end(struct grants *grants)
 {
     assert(grants->leads);
-    uint64_t confirmed = grants_confirmed(grants, now);
     grants->leads = false;
-    return grants->given_away || confirmed == 0 ? 0 : confirmed + grants->timing.promise_ns;
 }
 
 void grants_give_away(struct grants *grants)

@@ -61,9 +61,11 @@ void grants_set_members(struct grants *grants, const struct region *region);
  * may hold a lease who is not known. */
 void grants_begin(struct grants *grants, uint64_t term, uint64_t last_index, uint64_t commit,
                   bool strangers, uint64_t now);
-/* It leads no more. Until when it must vote for nobody, being one of the majority that its
- * grants rest on; 0: nothing to keep. */
-uint64_t grants_end(struct grants *grants, uint64_t now);
+/* Until when this node must vote for nobody, should it lead no more: it is one of the majority
+ * that its grants rest on. 0: there is nothing to keep. */
+uint64_t grants_promised(const struct grants *grants, uint64_t now);
+/* It leads no more; what grants_promised() has said holds. */
+void grants_end(struct grants *grants);
 /* Somebody is being told to campaign at once, whatever the others have promised. */
 void grants_give_away(struct grants *grants);
 

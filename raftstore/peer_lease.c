@@ -28,6 +28,8 @@ void peer_lease_init(struct peer *peer)
     grants_init(&lease->grants, peer->peer_id, &timing);
     lease_init(&lease->held, peer->config.incarnation, now);
     peer_lease_look(peer, &status);
+    /* What was promised before this start is not known. */
+    promise_extend(&lease->promise, now + timing.promise_ns);
     lease->limit = GRANTS_NO_LIMIT;
     lease->last_index = status.last_index;
     /* Whether there is one in the log is not known. */
@@ -229,10 +231,12 @@ void peer_lease_role(struct peer *peer, const struct raft_ready *ready)
     if (!ready->soft_state_changed || leads == lease->grants.leads)
         return;
     uint64_t now = clock_ns();
-    if (leads)
+    if (leads) {
         peer_lease_lead(peer, now);
-    else
-        promise_extend(&lease->promise, grants_end(&lease->grants, now));
+    } else {
+        promise_extend(&lease->promise, grants_promised(&lease->grants, now));
+        grants_end(&lease->grants);
+    }
     peer_lease_publish(peer, now);
 }
 
@@ -318,10 +322,13 @@ void peer_lease_stepped(struct peer *peer, const struct wire_envelope *envelope,
     peer_lease_publish(peer, now);
 }
 
+/* A leader that the core has deposed just now is one for grants.c until the next Ready. */
 bool peer_lease_declines(const struct peer *peer, const struct raft_message *message)
 {
+    const struct peer_lease *lease = &peer->lease;
+    uint64_t now = clock_ns();
     return !raft_message_is_transfer_campaign(message) &&
-           promise_forbids(&peer->lease.promise, clock_ns());
+           (promise_forbids(&lease->promise, now) || now < grants_promised(&lease->grants, now));
 }
 
 /* --- now and then --- */
