@@ -40,6 +40,15 @@ static void check_own_key(const struct client *client, const char *key, const ch
     }
 }
 
+/* The raft thread marks what is written while this looks. */
+static void read_by_lease(const struct client *client, const char *key)
+{
+    struct attr attr;
+    enum cluster_source source;
+    int rc = cluster_stat_leased(&cluster, client->store, key, &attr, TIMEOUT_MS, &source);
+    assert(rc == 0);
+}
+
 static void *client_run(void *arg)
 {
     struct client *client = arg;
@@ -53,6 +62,7 @@ static void *client_run(void *arg)
         }
         atomic_fetch_add(&acknowledged, 1);
         check_own_key(client, key, value);
+        read_by_lease(client, key);
         /* A deadline that has passed already: timeout and answer race. */
         cluster_put(&cluster, client->store, "raced", value, 1);
         struct store_status status;
