@@ -452,13 +452,15 @@ int file_set_if_version(struct inode *inode, uint64_t version)
     return is_open ? 0 : KE_INVALID;
 }
 
-/* The publish would otherwise change them. */
-static void set_times_again(struct layer *dirty, const struct command_set_attr *set)
+/* `set` is the later change, and has been made: of what waits for the publish the times
+ * are set again, which the publish would change by itself, and the rest is dropped. */
+static void overrule_set(struct layer *dirty, const struct command_set_attr *set)
 {
     struct command_set_attr times = *set;
 
     times.mask &= COMMAND_SET_ATIME | COMMAND_SET_MTIME;
     layer_set_attr(dirty, &times);
+    dirty->set.mask &= ~(set->mask & (COMMAND_SET_MODE | COMMAND_SET_UID | COMMAND_SET_GID));
 }
 
 /* Under the lock: a file that was made here, of which nothing is published yet and
@@ -529,7 +531,7 @@ void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,
         if (set->mask & COMMAND_SET_SIZE)
             layer_trim(&file->dirty, file_size_below(file), set->size);
         if (!layer_is_empty(&file->dirty))
-            set_times_again(&file->dirty, set);
+            overrule_set(&file->dirty, set);
         /* What was written before had its effect on the old mode. */
         if (set->mask & COMMAND_SET_MODE)
             file->dirty.clear_suid = false;

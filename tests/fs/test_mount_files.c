@@ -679,6 +679,32 @@ Test(mount_files, what_is_set_while_a_file_is_made_appears_with_its_content)
     cr_assert(remote_is(&m, "f", "text"));
 }
 
+static bool child_chmods(const char *path, mode_t mode)
+{
+    int status;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(chmod(path, mode) == 0 ? 0 : 1);
+    return waitpid(child, &status, 0) == child && status == 0;
+}
+
+Test(mount_files, what_another_process_sets_on_a_file_that_is_being_made_stays)
+{
+    struct stat st;
+    int fd = open(mounted_path(&m, "f"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+    cr_assert_eq(write(fd, "text", 4), 4);
+    set_all(fd);
+    cr_assert(child_chmods(mounted_path(&m, "f"), 0723));
+    cr_assert_eq(fstat(fd, &st), 0);
+    cr_assert_eq(st.st_mode & 07777, 0723);
+    cr_assert_eq(st.st_uid, 7);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(remote_attr().mode, 0723);
+    cr_assert_eq(remote_attr().uid, 7);
+}
+
 Test(mount_files, what_is_set_on_a_file_that_was_there_appears_at_once)
 {
     struct stat st;
