@@ -210,6 +210,10 @@ struct file_publish {
  * the publish; after a wait it is called again. */
 int file_publish(struct handle *handle, struct file_publish *publish, uint64_t *ret_round);
 
+/* Publishes what is written to the file here, through whichever handle. FILE_READY:
+ * nothing is left; after a wait it is called again. */
+enum file_answer file_publish_all(struct inode *inode, uint64_t deadline_ns, uint64_t *ret_round);
+
 /* A publish of the file is under way: attributes must not be changed now. */
 enum file_answer file_settled(struct inode *inode, uint64_t *ret_round);
 

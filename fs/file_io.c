@@ -320,3 +320,27 @@ int file_publish(struct handle *handle, struct file_publish *publish, uint64_t *
         publish_start(file);
     return answer;
 }
+
+enum file_answer file_publish_all(struct inode *inode, uint64_t deadline_ns, uint64_t *ret_round)
+{
+    struct file *file = inode_file(inode);
+    bool wants = false;
+
+    if (file == NULL)
+        return FILE_READY;
+    pthread_mutex_lock(&file->lock);
+    for (struct handle *handle = file->handles; handle != NULL; handle = handle->next) {
+        if (handle->error == 0 && has_unpublished(handle)) {
+            want_publish(handle, deadline_ns);
+            wants = true;
+        }
+    }
+    wants = wants && !file_check_detached(file);
+    bool starts = wants && file->publish == NULL;
+    enum file_answer answer = wants || file->publish != NULL ? FILE_WAIT : FILE_READY;
+    *ret_round = file->waiters.round;
+    pthread_mutex_unlock(&file->lock);
+    if (starts)
+        publish_start(file);
+    return answer;
+}

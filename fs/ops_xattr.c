@@ -33,6 +33,9 @@
 
 #define TRUSTED_PREFIX "trusted."
 
+/* Goes with every change of content or owner. */
+#define CAPABILITY_NAME "security.capability"
+
 struct xattr_request {
     struct request request;
     struct inode *inode; /* pinned */
@@ -354,6 +357,22 @@ static void set_step(struct request *request, const struct op_result *result)
         set_end(xattr, result->code);
 }
 
+/* What was written before a capability was set must not take it away when it is
+ * published: it goes first. */
+static void set_begin(struct request *request, const struct op_result *result)
+{
+    struct xattr_request *xattr = (struct xattr_request *)request;
+    uint64_t round;
+
+    if (result->code != 0)
+        set_end(xattr, result->code);
+    else if (strcmp(xattr->name, CAPABILITY_NAME) == 0 &&
+             file_publish_all(xattr->inode, request->deadline_ns, &round) != FILE_READY)
+        request_wait_file(request, xattr->inode, round, set_begin);
+    else
+        set_send(xattr);
+}
+
 /* 0, or why the attribute cannot be changed. */
 static int check_change(fuse_ino_t ino, const char *name)
 {
@@ -422,6 +441,7 @@ static bool acl_clears_sgid(fuse_req_t req, struct xattr_request *xattr)
 void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                   int flags)
 {
+    const struct op_result begin = {0};
     int number = check_change(ino, name);
 
     if (!control_owns(ino) && strcmp(name, IF_VERSION_NAME) == 0) {
@@ -446,11 +466,12 @@ void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *
     else
         xattr->mode = COMMAND_XATTR_ANY;
     xattr->clears_sgid = acl_clears_sgid(req, xattr);
-    set_send(xattr);
+    set_begin(&xattr->request, &begin);
 }
 
 void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+    const struct op_result begin = {0};
     int number = check_change(ino, name);
 
     if (number != 0) {
@@ -461,5 +482,5 @@ void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     if (xattr == NULL)
         return;
     xattr->mode = COMMAND_XATTR_REMOVE;
-    set_send(xattr);
+    set_begin(&xattr->request, &begin);
 }

@@ -152,6 +152,22 @@ Test(mount_xattrs, an_open_file_has_them_and_keeps_what_it_wrote)
     assert_listed("g", "user.a,user.b,");
 }
 
+/* As cp -a sets it: before the first publish. */
+Test(mount_xattrs, a_capability_outlives_what_was_written_before_it_and_not_what_comes_after)
+{
+    static const uint8_t capability[20] = {1, 0, 0, 2, 0, 0x20};
+    char value[64];
+    int fd = open(mounted_path(&m, "f"), O_CREAT | O_WRONLY, 0700);
+
+    cr_assert_eq(write(fd, "program", 7), 7);
+    cr_assert_eq(fsetxattr(fd, "security.capability", capability, sizeof capability, 0), 0);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(getxattr(mounted_path(&m, "f"), "security.capability", value, sizeof value), 20);
+    cr_assert_eq(mounted_write(&m, "f", 0, "other"), 0);
+    cr_assert_eq(getxattr(mounted_path(&m, "f"), "security.capability", value, sizeof value), -1);
+    cr_assert_eq(errno, ENODATA);
+}
+
 Test(mount_xattrs, a_change_of_one_is_a_change_of_ctime)
 {
     struct stat before;

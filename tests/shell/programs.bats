@@ -207,6 +207,8 @@ make_attributes() {
     setcap cap_net_raw=ep "$dir/large"
   fi
   chmod 2755 "$dir/setgid"
+  setfacl -m u:12:r,g:34:rw,m::rw "$dir/fifo"
+  setfacl -d -m u:12:rwx,g::x "$dir/setgid"
   chmod 000 "$dir/empty"
   touch -h -d '1999-12-31 23:59:59.123456789' "$dir/dangling"
   touch -d '2040-01-02 03:04:05.000000001' "$dir/file"
