@@ -130,13 +130,15 @@ static struct op *wait_begin(const struct wait *template, uint32_t timeout_ms)
 {
     struct request *request = template->request;
     struct wait *wait = mem_alloc(sizeof(*wait));
+    bool is_behind = request->is_behind;
 
     *wait = *template;
     op_init(&wait->op, timeout_ms, wait_done, wait_release);
     op_ref(&wait->op);
-    /* Calls the function at once when the interrupt is here already. */
+    /* Calls the function at once when the interrupt is here already: then the request
+     * is gone. */
     fuse_req_interrupt_func(request->req, wait_interrupted, wait);
-    if (request->is_behind)
+    if (is_behind)
         op_fail(&wait->op, KE_TIMEOUT);
     if (op_is_claimed(&wait->op)) {
         op_unref(&wait->op);
