@@ -39,6 +39,7 @@ static int take_version(struct dir *dir, const struct look *look)
     drop_version(dir);
     tree_view_ref(look->tree);
     dir->tree = look->tree;
+    dir->version = look->attr.version;
     dir->taken_ns = clock_ns();
     dir->path = mem_strdup(look->path);
     dir->is_at_end = false;
@@ -59,8 +60,11 @@ bool dir_needs_look(struct dir *dir, uint64_t cookie)
     bool goes_on = cookie == dir->cookie;
     bool is_start = cookie == DIR_COOKIE_START;
     bool needs = goes_on ? dir->tree == NULL && !dir->is_at_end : is_start || dir->tree == NULL;
+    /* The kernel takes its time of change from now on, not from the open. */
+    bool has_moved =
+        dir->is_kept && (is_start || inode_listing_has_moved(dir->inode, dir->version));
     pthread_mutex_unlock(&dir->lock);
-    return needs;
+    return needs || has_moved;
 }
 
 int dir_look(struct dir *dir, const struct look *look, uint64_t cookie)
@@ -196,6 +200,8 @@ static void dir_free(struct fs_object *object)
 {
     struct dir *dir = (struct dir *)object;
 
+    if (dir->is_kept)
+        inode_listing_close(dir->inode);
     drop_version(dir);
     dir_trail_clear(&dir->trail);
     pthread_mutex_destroy(&dir->lock);

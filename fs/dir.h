@@ -24,7 +24,10 @@ struct dir {
     struct fs *fs;
     struct inode *inode; /* pinned */
 
+    bool is_kept; /* the kernel keeps what is read; see listing.h */
+
     pthread_mutex_t lock;   /* guards the rest */
+    uint64_t version;       /* that it lists */
     struct tree_view *tree; /* NULL: at the end, or it got too old */
     uint64_t taken_ns;
     char *path; /* in that view */
@@ -43,7 +46,8 @@ struct dir {
 int dir_open(struct fs *fs, struct inode *inode, const struct look *look, struct dir **ret_dir);
 void dir_close(struct dir *dir);
 
-/* rewinddir(3) looks anew, and so does who goes on when there is no version. */
+/* rewinddir(3) looks anew, and so does who goes on when there is no version. What the
+ * kernel keeps is begun at the version of then, and goes on at that one. */
 bool dir_needs_look(struct dir *dir, uint64_t cookie);
 int dir_look(struct dir *dir, const struct look *look, uint64_t cookie);
 

@@ -202,6 +202,36 @@ bool inode_is_removed(struct inode *inode)
     return removed;
 }
 
+enum listing_use inode_listing_open(struct inode *inode, uint64_t version)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    enum listing_use use = listing_open(&inode->listing, version);
+    pthread_mutex_unlock(&inode->table->lock);
+    return use;
+}
+
+void inode_listing_close(struct inode *inode)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    listing_close(&inode->listing);
+    pthread_mutex_unlock(&inode->table->lock);
+}
+
+void inode_listing_read(struct inode *inode, uint64_t version, bool is_start)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    listing_read(&inode->listing, version, is_start);
+    pthread_mutex_unlock(&inode->table->lock);
+}
+
+bool inode_listing_has_moved(struct inode *inode, uint64_t version)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    bool has_moved = listing_has_moved(&inode->listing, version);
+    pthread_mutex_unlock(&inode->table->lock);
+    return has_moved;
+}
+
 void inode_note_removed(struct inode_table *table, const struct change *change)
 {
     pthread_mutex_lock(&table->lock);

@@ -15,6 +15,7 @@
 #ifndef KEELFS_FS_INODE_H
 #define KEELFS_FS_INODE_H
 
+#include "fs/listing.h"
 #include "raftstore/attr.h"
 #include "raftstore/store.h"
 
@@ -39,6 +40,7 @@ struct inode {
     bool lost; /* a search for its path is under way */
     uint64_t lookups;
     unsigned pins;
+    struct listing listing;
     struct file *file; /* once opened, until the inode goes; see file.h */
     /* Of a removed one, as far as that was told; until the inode goes. */
     struct remains *remains;
@@ -77,6 +79,12 @@ void inode_forget(struct inode_table *table, uint64_t id, uint64_t count);
  * removed. */
 bool inode_path(struct inode *inode, char *out);
 bool inode_is_removed(struct inode *inode);
+
+/* What the kernel keeps of a directory; see listing.h. */
+enum listing_use inode_listing_open(struct inode *inode, uint64_t version);
+void inode_listing_close(struct inode *inode);
+void inode_listing_read(struct inode *inode, uint64_t version, bool is_start);
+bool inode_listing_has_moved(struct inode *inode, uint64_t version);
 
 /* From the observer. A rename of a directory moves all below it along. */
 void inode_note_removed(struct inode_table *table, const struct change *change);

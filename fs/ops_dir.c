@@ -163,6 +163,8 @@ static int readdir_from(struct dir *dir, fuse_req_t req, size_t size, uint64_t c
 
     pthread_mutex_lock(&dir->lock);
     int code = page_fill(&page, cookie);
+    if (dir->is_kept && code != KE_STALE)
+        inode_listing_read(dir->inode, dir->version, cookie == DIR_COOKIE_START);
     pthread_mutex_unlock(&dir->lock);
     if (code == KE_STALE)
         page_drop(&page);
@@ -247,10 +249,23 @@ static void opendir_free(struct request *request)
     free(opendir);
 }
 
+/* The kernel compares the time of change when a listing begins, and so needs attributes
+ * that are current. */
+static void opendir_keep(struct opendir_request *opendir, struct dir *dir, uint64_t until_ns)
+{
+    if (until_ns == 0)
+        return;
+    enum listing_use use = inode_listing_open(opendir->inode, dir->version);
+    dir->is_kept = use != LISTING_PASS;
+    opendir->fi.cache_readdir = use != LISTING_PASS;
+    opendir->fi.keep_cache = use == LISTING_KEEP;
+}
+
 static void opendir_step(struct request *request, const struct op_result *result)
 {
     struct opendir_request *opendir = (struct opendir_request *)request;
     struct resolved resolved;
+    uint64_t until_ns = 0;
     struct dir *dir;
     int code = result->code;
 
@@ -260,12 +275,14 @@ static void opendir_step(struct request *request, const struct op_result *result
         return;
     if (code == 0) {
         code = dir_open(request->fs, opendir->inode, &resolved.look, &dir);
+        until_ns = resolved.look.until_ns;
         look_release(&resolved.look);
     }
     if (code != 0) {
         request_fail(request, code == KE_NOT_FOUND ? KE_STALE : code);
         return;
     }
+    opendir_keep(opendir, dir, until_ns);
     opendir->fi.fh = (uint64_t)(uintptr_t)dir;
     if (fuse_reply_open(request->req, &opendir->fi) != 0)
         dir_close(dir);

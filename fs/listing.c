@@ -1,0 +1,30 @@
+#include "fs/listing.h"
+
+#include <assert.h>
+
+enum listing_use listing_open(struct listing *listing, uint64_t version)
+{
+    if (listing->handles > 0 && listing->open_version != version)
+        return LISTING_PASS;
+    listing->handles++;
+    listing->open_version = version;
+    return listing->version == version ? LISTING_KEEP : LISTING_FILL;
+}
+
+void listing_close(struct listing *listing)
+{
+    assert(listing->handles > 0);
+    listing->handles--;
+}
+
+void listing_read(struct listing *listing, uint64_t version, bool is_start)
+{
+    bool is_known = is_start ? version == listing->open_version : version == listing->version;
+
+    listing->version = is_known ? version : 0;
+}
+
+bool listing_has_moved(const struct listing *listing, uint64_t version)
+{
+    return listing->version != version;
+}
