@@ -284,6 +284,11 @@ void control_read(fuse_req_t req, size_t size, off_t offset, struct fuse_file_in
     control_handle_read(handle_of(fi), req, size, offset);
 }
 
+void control_poll(fuse_req_t req, struct fuse_file_info *fi, struct fuse_pollhandle *notify)
+{
+    control_handle_poll(handle_of(fi), req, notify);
+}
+
 void control_release(struct fuse_file_info *fi)
 {
     control_handle_close(handle_of(fi));

@@ -34,6 +34,7 @@ bool control_refuses_change(fuse_req_t req, fuse_ino_t parent, const char *name)
 void control_getattr(fuse_req_t req, fuse_ino_t ino);
 void control_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void control_read(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *fi);
+void control_poll(fuse_req_t req, struct fuse_file_info *fi, struct fuse_pollhandle *notify);
 void control_release(struct fuse_file_info *fi);
 void control_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void control_readdir(fuse_req_t req, fuse_ino_t dir, size_t size, off_t offset, bool plus);

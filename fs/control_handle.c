@@ -4,6 +4,7 @@
 #include "raftstore/memory.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 static void handle_free(struct fs_object *object)
@@ -11,6 +12,8 @@ static void handle_free(struct fs_object *object)
     struct control_handle *handle = (struct control_handle *)object;
 
     stream_release(&handle->stream);
+    if (handle->notice != NULL)
+        op_unref(handle->notice);
     pthread_mutex_destroy(&handle->lock);
     handle->ops->free(handle);
 }
@@ -117,9 +120,71 @@ void control_handle_read(struct control_handle *handle, fuse_req_t req, size_t s
         return;
     struct control_read *read = mem_zalloc(sizeof(*read));
     request_init(&read->request, handle->fs, req, read_free);
-    read->request.is_patient = true;
+    read->request.any_signal_ends = true;
     read->handle = handle;
     read->size = size;
     read->offset = (uint64_t)offset;
     read_wait(read, round);
+}
+
+/* --- poll --- */
+
+/* Tells the kernel once that it is worth to ask again. */
+struct notice {
+    struct op op;
+    struct fuse_pollhandle *notify;
+};
+
+static void notice_done(struct op *op, const struct op_result *result)
+{
+    (void)result;
+    fuse_lowlevel_notify_poll(((struct notice *)op)->notify);
+}
+
+static void notice_release(struct op *op)
+{
+    fuse_pollhandle_destroy(((struct notice *)op)->notify);
+    free(op);
+}
+
+static struct op *notice_new(struct fuse_pollhandle *notify)
+{
+    struct notice *notice = mem_zalloc(sizeof(*notice));
+
+    notice->notify = notify;
+    op_init(&notice->op, 0, notice_done, notice_release);
+    return &notice->op;
+}
+
+/* Under the lock: one notice is enough. */
+static void set_notice(struct control_handle *handle, struct op *notice)
+{
+    if (handle->notice != NULL) {
+        op_cancel(handle->notice);
+        op_unref(handle->notice);
+    }
+    handle->notice = notice;
+    op_ref(notice);
+}
+
+void control_handle_poll(struct control_handle *handle, fuse_req_t req,
+                         struct fuse_pollhandle *notify)
+{
+    const struct op_result ended = {0};
+    struct op *notice = notify != NULL ? notice_new(notify) : NULL;
+    uint64_t round = 0;
+
+    pthread_mutex_lock(&handle->lock);
+    if (stream_unread(&handle->stream) == 0 && handle->ops->fill != NULL)
+        round = handle->ops->fill(handle);
+    /* What does not wait is at its end, which is worth a read. */
+    bool is_ready = stream_unread(&handle->stream) > 0 || handle->ops->wait == NULL;
+    if (!is_ready && notice != NULL)
+        set_notice(handle, notice);
+    pthread_mutex_unlock(&handle->lock);
+    if (!is_ready && notice != NULL && !handle->ops->wait(handle, round, notice))
+        op_finish(notice, &ended);
+    fuse_reply_poll(req, is_ready ? POLLIN | POLLRDNORM : 0);
+    if (notice != NULL)
+        op_unref(notice);
 }

@@ -43,6 +43,7 @@ struct control_handle {
     const struct control_handle_ops *ops;
     pthread_mutex_t lock; /* guards the rest */
     struct stream stream;
+    struct op *notice; /* to the last poll(2) that found nothing, or NULL */
 };
 
 /* Makes it findable; the rest of `handle` is set. */
@@ -53,5 +54,10 @@ void control_handle_close(struct control_handle *handle);
 
 /* Answers. */
 void control_handle_read(struct control_handle *handle, fuse_req_t req, size_t size, off_t offset);
+
+/* Answers poll(2): whether there is something that was not read. `notify` is the kernel's,
+ * or NULL, and taken: when there is nothing yet, it is told as soon as there is. */
+void control_handle_poll(struct control_handle *handle, fuse_req_t req,
+                         struct fuse_pollhandle *notify);
 
 #endif

@@ -48,36 +48,17 @@ static bool signal_set(const char *status, const char *name, uint64_t *ret_set)
     return true;
 }
 
-/* The signals that wait for the thread and are not ignored. False where that cannot be
- * told. */
-static bool pending_signals(pid_t tid, uint64_t *ret_pending, uint64_t *ret_caught)
+bool interrupt_means_stop(pid_t tid)
 {
     char status[STATUS_BYTES_MAX];
-    uint64_t own, shared, blocked, ignored;
+    uint64_t own, shared, blocked, ignored, caught;
 
     if (!read_status(tid, status) || !signal_set(status, "\nSigPnd:\t", &own) ||
         !signal_set(status, "\nShdPnd:\t", &shared) ||
         !signal_set(status, "\nSigBlk:\t", &blocked) ||
-        !signal_set(status, "\nSigIgn:\t", &ignored) ||
-        !signal_set(status, "\nSigCgt:\t", ret_caught))
-        return false;
-    *ret_pending = (own | shared) & ~(blocked | ignored);
-    return true;
-}
-
-bool interrupt_means_stop(pid_t tid)
-{
-    uint64_t pending, caught;
-
-    if (!pending_signals(tid, &pending, &caught))
+        !signal_set(status, "\nSigIgn:\t", &ignored) || !signal_set(status, "\nSigCgt:\t", &caught))
         return true;
+    uint64_t pending = (own | shared) & ~(blocked | ignored);
     uint64_t fatal = pending & ~caught & ~SIGNALS_HARMLESS;
     return fatal != 0 || (pending & SIGNALS_TO_STOP) != 0;
-}
-
-bool interrupt_is_noticed(pid_t tid)
-{
-    uint64_t pending, caught;
-
-    return !pending_signals(tid, &pending, &caught) || (pending & ~SIGNALS_HARMLESS) != 0;
 }

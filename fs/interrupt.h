@@ -15,8 +15,4 @@
  * where that cannot be told. Reads /proc; waits for nothing. */
 bool interrupt_means_stop(pid_t tid);
 
-/* The same for a wait without an end, as on a pipe: also a signal that the thread
- * handles, an alarm perhaps. Not one that comes without anybody's will. */
-bool interrupt_is_noticed(pid_t tid);
-
 #endif

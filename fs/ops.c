@@ -23,6 +23,7 @@ const struct fuse_lowlevel_ops ops_table = {
     .write = ops_write,
     .flush = ops_flush,
     .fsync = ops_fsync,
+    .poll = ops_poll,
     .copy_file_range = ops_copy_file_range,
     .fallocate = ops_fallocate,
     .lseek = ops_lseek,

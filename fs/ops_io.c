@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -353,4 +354,17 @@ void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_in
         fuse_reply_err(req, 0);
     else
         publish_step(&io_start(req, handle_of(fi))->request, &begin);
+}
+
+/* Files are always ready, but for some of the control directory. */
+void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+              struct fuse_pollhandle *notify)
+{
+    if (control_owns(ino)) {
+        control_poll(req, fi, notify);
+        return;
+    }
+    fuse_reply_poll(req, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
+    if (notify != NULL)
+        fuse_pollhandle_destroy(notify);
 }

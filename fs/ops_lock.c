@@ -230,7 +230,7 @@ static void lock_start(fuse_req_t req, fuse_ino_t ino, const struct locks_range 
     struct lock_request *lock = mem_zalloc(sizeof(*lock));
 
     request_init(&lock->request, ops_fs(req), req, lock_free);
-    lock->request.is_restarted = true;
+    lock->request.any_signal_ends = true;
     lock->range = *range;
     lock->ino = ino;
     lock->blocks = blocks;

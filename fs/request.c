@@ -113,10 +113,10 @@ static void wait_done(struct op *op, const struct op_result *result)
 static void wait_interrupted(fuse_req_t req, void *data)
 {
     struct wait *wait = data;
-    pid_t tid = fuse_req_ctx(req)->pid;
-    bool ends = wait->request->is_patient ? interrupt_is_noticed(tid) : interrupt_means_stop(tid);
+    struct request *request = wait->request;
+    bool ends = request->any_signal_ends || interrupt_means_stop(fuse_req_ctx(req)->pid);
 
-    if ((!ends && !wait->request->is_restarted) || !op_cancel(&wait->op))
+    if (!ends || !op_cancel(&wait->op))
         return;
     if (wait->request->interrupted != NULL)
         wait->request->interrupted(wait->request);

@@ -53,8 +53,10 @@ struct request {
     unsigned tries;
     bool is_behind;    /* its waits time out at once; see behind.h */
     bool may_be_stale; /* its reads are as on a mount with stale reads */
-    bool is_patient;   /* waits as on a pipe: any signal that is handled ends it */
-    bool is_restarted; /* by the kernel: any signal ends it, and nobody sees that */
+    /* Of a wait that may never end: the kernel tells of one signal only, and a kill that
+     * came after a harmless one would not be heard. A wait for a lock begins anew by
+     * itself, a read as on a pipe fails with EINTR. */
+    bool any_signal_ends;
     request_free_fn *free;
     request_interrupted_fn *interrupted; /* NULL: nothing is to be done */
 };
