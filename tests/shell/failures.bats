@@ -323,7 +323,7 @@ all_three_work() {
   echo text >"$(on 1 file)"
   cluster_kill 2
   cluster_kill 3
-  cat "$(on 1 file)" >/dev/null 2>&1 &
+  touch "$(on 1 other)" 2>/dev/null &
   await 3 waits_in_fuse $!
   took_at_most 15000 cluster_stop 1
   not cluster_is_mounted 1

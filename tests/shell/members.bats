@@ -116,7 +116,7 @@ not_mounted() {
   # Two of four are no majority: it counts.
   cluster_kill 2
   cluster_kill 3
-  run timeout 20 ls "$(on 1)"
+  run timeout 20 touch "$(on 1 other)"
   [[ $status -ne 0 ]]
   cluster_start 2
   await 30 cluster_serves 4
