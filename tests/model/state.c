@@ -1,5 +1,7 @@
 #include "state.h"
 
+#include "content.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,134 +24,6 @@ void state_init(struct state *state)
     }
     for (size_t i = 0; i < MODEL_NODES; i++)
         state->layers[i].inode = state->left[i].inode = STATE_NO_INODE;
-}
-
-/* --- content --- */
-
-static size_t put_at(char *bytes, size_t size, size_t offset, const char *data, size_t data_size)
-{
-    if (offset > size)
-        memset(bytes + size, 0, offset - size);
-    memcpy(bytes + offset, data, data_size);
-    return offset + data_size > size ? offset + data_size : size;
-}
-
-static uint16_t layer_over(const struct state_layer *layer, struct texts *texts, uint16_t below)
-{
-    char bytes[TEXT_MAX];
-    size_t size = 0;
-
-    if (!layer->is_truncated)
-        size = put_at(bytes, 0, 0, texts_get(texts, below)->bytes, texts_get(texts, below)->size);
-    for (size_t i = 0; i < STATE_EXTENT_MAX; i++) {
-        if (layer->extents & 1u << i)
-            size = put_at(bytes, size, i, &layer->extent[i], 1);
-    }
-    if (layer->append != 0) {
-        const struct text *append = texts_get(texts, layer->append);
-        if (size + append->size > TEXT_MAX)
-            return 0;
-        size = put_at(bytes, size, size, append->bytes, append->size);
-    }
-    return texts_add(texts, bytes, size);
-}
-
-uint16_t state_content(const struct state *state, struct texts *texts, uint8_t node, uint8_t inode,
-                       uint8_t version)
-{
-    uint16_t content = state->inodes[inode].versions[version];
-
-    if (state->left[node].inode == inode)
-        content = layer_over(&state->left[node], texts, content);
-    if (state->layers[node].inode == inode && content != 0)
-        content = layer_over(&state->layers[node], texts, content);
-    return content;
-}
-
-/* The handles of the node see what was changed on it. */
-static void raise_handles(struct state *state, uint8_t node, uint8_t inode)
-{
-    uint8_t last = (uint8_t)(state->inodes[inode].version_count - 1);
-
-    for (size_t i = 0; i < MODEL_PROCESSES; i++) {
-        for (size_t j = 0; j < MODEL_HANDLES; j++) {
-            struct state_handle *handle = &state->handles[i][j];
-            if (i % MODEL_NODES == node && handle->inode == inode)
-                handle->version = last;
-        }
-    }
-}
-
-static void add_version(struct state *state, uint8_t node, uint8_t inode, uint16_t content)
-{
-    struct state_inode *file = &state->inodes[inode];
-
-    if (content == 0 || file->version_count == STATE_VERSIONS_MAX) {
-        state->is_overflown = true;
-        return;
-    }
-    if (file->versions[file->version_count - 1] != content)
-        file->versions[file->version_count++] = content;
-    file->mtime_s = 0;
-    raise_handles(state, node, inode);
-}
-
-/* `over` is laid over `layer`, which has the same inode. False: that is no layer. */
-static bool merge(struct state_layer *layer, const struct state_layer *over, struct texts *texts)
-{
-    char bytes[TEXT_MAX];
-    size_t size = 0;
-
-    if (over->is_truncated) {
-        *layer = *over;
-        return true;
-    }
-    if (layer->append != 0 && over->extents != 0)
-        return false;
-    for (size_t i = 0; i < STATE_EXTENT_MAX; i++) {
-        if (over->extents & 1u << i)
-            layer->extent[i] = over->extent[i];
-    }
-    layer->extents |= over->extents;
-    const uint16_t appends[] = {layer->append, over->append};
-    for (size_t i = 0; i < 2; i++) {
-        if (appends[i] == 0)
-            continue;
-        const struct text *append = texts_get(texts, appends[i]);
-        if (size + append->size > TEXT_MAX)
-            return false;
-        size = put_at(bytes, size, size, append->bytes, append->size);
-    }
-    layer->append = size > 0 ? texts_add(texts, bytes, size) : 0;
-    return true;
-}
-
-/* What is written to a removed file stays on its node. */
-static void leave(struct state *state, struct texts *texts, uint8_t node)
-{
-    struct state_layer *left = &state->left[node];
-
-    if (left->inode != state->layers[node].inode)
-        *left = (struct state_layer){.inode = state->layers[node].inode};
-    if (!merge(left, &state->layers[node], texts))
-        state->is_overflown = true;
-    state->layers[node] = (struct state_layer){.inode = STATE_NO_INODE};
-}
-
-static void publish(struct state *state, struct texts *texts, uint8_t node)
-{
-    struct state_layer *layer = &state->layers[node];
-    uint8_t inode = layer->inode;
-
-    if (state->inodes[inode].nlink == 0) {
-        leave(state, texts, node);
-        return;
-    }
-    uint8_t last = (uint8_t)(state->inodes[inode].version_count - 1);
-    uint16_t content = state_content(state, texts, node, inode, last);
-
-    *layer = (struct state_layer){.inode = STATE_NO_INODE};
-    add_version(state, node, inode, content);
 }
 
 static struct state_layer *layer_of(struct state *state, const struct model_op *op)
@@ -551,7 +425,8 @@ static enum state_step truncate_found(struct state *state, const struct state_ca
         return STEP_SEEN; /* nothing is published of it any more */
     const struct text *old = texts_get(call->texts, file->versions[file->version_count - 1]);
     memcpy(bytes, old->bytes, old->size < call->op->number ? old->size : call->op->number);
-    add_version(state, call->op->node, inode, texts_add(call->texts, bytes, call->op->number));
+    content_add_version(state, call->op->node, inode,
+                        texts_add(call->texts, bytes, call->op->number));
     return STEP_DONE;
 }
 
@@ -623,13 +498,13 @@ static enum state_step write_handle(struct state *state, const struct state_call
         return STEP_DONE;
     }
     if (layer->append != 0)
-        size = put_at(bytes, 0, 0, texts_get(call->texts, layer->append)->bytes,
-                      texts_get(call->texts, layer->append)->size);
+        size = content_put(bytes, 0, 0, texts_get(call->texts, layer->append)->bytes,
+                           texts_get(call->texts, layer->append)->size);
     if (size + op->data_size > TEXT_MAX) {
         state->is_overflown = true;
         return STEP_DONE;
     }
-    size = put_at(bytes, size, size, op->data, op->data_size);
+    size = content_put(bytes, size, size, op->data, op->data_size);
     layer->append = texts_add(call->texts, bytes, size);
     return STEP_DONE;
 }
@@ -666,7 +541,7 @@ static enum state_step publish_handle(struct state *state, const struct state_ca
     if (!succeeds(call))
         return STEP_NO;
     if (publishes)
-        publish(state, call->texts, op->node);
+        content_publish(state, call->texts, op->node);
     if (op->kind == KIND_CLOSE)
         *handle = (struct state_handle){.inode = STATE_NO_INODE};
     return publishes || op->kind == KIND_CLOSE ? STEP_DONE : STEP_SEEN;
