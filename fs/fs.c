@@ -71,8 +71,10 @@ static void fs_observe(void *ctx, const struct change *changes, size_t count)
             inode_note_exchanged(&fs->inodes, change->path, change->to);
             break;
         case CHANGE_CREATED:
-        case CHANGE_CONTENT:
             break; /* taken back before it was acknowledged: recall.h */
+        case CHANGE_CONTENT:
+            recent_forget(&fs->recent, change->id);
+            break;
         case CHANGE_EVERYTHING:
             note_everything(fs);
             break;

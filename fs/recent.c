@@ -45,21 +45,47 @@ struct view *recent_find(struct recent *recent, uint64_t id)
     return found;
 }
 
+/* Views that are let go of; without the lock, since that may free them. */
+struct dropped {
+    struct view *views[RECENT_MAX];
+    size_t count;
+};
+
+static void drop(struct recent *recent, size_t at, struct dropped *dropped)
+{
+    dropped->views[dropped->count++] = recent->views[at];
+    recent->views[at] = NULL;
+}
+
+static void unref_dropped(const struct dropped *dropped)
+{
+    for (size_t i = 0; i < dropped->count; i++)
+        view_unref(dropped->views[i]);
+}
+
+void recent_forget(struct recent *recent, uint64_t id)
+{
+    struct dropped dropped = {.count = 0};
+
+    pthread_mutex_lock(&recent->lock);
+    for (size_t i = 0; i < RECENT_MAX; i++) {
+        if (recent->views[i] != NULL && recent->views[i]->attr.id == id)
+            drop(recent, i, &dropped);
+    }
+    pthread_mutex_unlock(&recent->lock);
+    unref_dropped(&dropped);
+}
+
 void recent_expire(struct recent *recent, bool all)
 {
-    struct view *expired[RECENT_MAX];
-    size_t count = 0;
+    struct dropped dropped = {.count = 0};
 
     pthread_mutex_lock(&recent->lock);
     uint64_t now_ns = clock_ns();
     for (size_t i = 0; i < RECENT_MAX; i++) {
-        struct view *view = recent->views[i];
-        if (view != NULL && (all || is_expired(view, now_ns))) {
-            expired[count++] = view;
-            recent->views[i] = NULL;
-        }
+        if (recent->views[i] != NULL && (all || is_expired(recent->views[i], now_ns)))
+            drop(recent, i, &dropped);
     }
     pthread_mutex_unlock(&recent->lock);
-    for (size_t i = 0; i < count; i++)
-        view_unref(expired[i]);
+    unref_dropped(&dropped);
 }

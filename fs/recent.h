@@ -5,7 +5,9 @@
  * though the name existed all the time; answering ESTALE would make readers of
  * a file that is replaced again and again fail. The version that the lookup
  * found is a correct answer: open() then takes effect at the moment of its
- * lookup.
+ * lookup. That is in the call only as long as nothing is changed after the lookup: a
+ * change of the file takes its version out, since the kernel may have kept the name
+ * for much longer than a call.
  *
  * A ring with a lock of its own, the last one in the order.
  */
@@ -36,6 +38,9 @@ void recent_add(struct recent *recent, struct view *view);
 /* The version of the file `id` that was looked up at most RECENT_AGE_NS ago, with
  * a reference, or NULL. */
 struct view *recent_find(struct recent *recent, uint64_t id);
+
+/* The file `id` has been changed. */
+void recent_forget(struct recent *recent, uint64_t id);
 
 /* Lets go of what is too old to be found, or of everything. */
 void recent_expire(struct recent *recent, bool all);

@@ -197,6 +197,22 @@ static struct view *view_of(uint64_t id, uint64_t version)
     return view_new_unread(&attr);
 }
 
+Test(recent, a_file_that_was_changed_since_is_not_found)
+{
+    struct recent recent;
+
+    recent_init(&recent);
+    recent_add(&recent, view_of(5, 1));
+    recent_add(&recent, view_of(6, 2));
+    recent_add(&recent, view_of(5, 3));
+    recent_forget(&recent, 5);
+    cr_assert_null(recent_find(&recent, 5));
+    struct view *view = recent_find(&recent, 6);
+    cr_assert_not_null(view);
+    view_unref(view);
+    recent_release(&recent);
+}
+
 Test(recent, the_latest_version_of_a_file_is_found)
 {
     struct recent recent;
