@@ -178,9 +178,12 @@ static void copy_point(const struct search *search, struct point *to, const stru
     to->placed = from->placed;
 }
 
+typedef enum state_step step_fn(struct state *state, struct state_cursor *cursor,
+                                const struct state_call *call);
+
 /* Makes the next step of the lane, from `from` to `to`. */
 static enum state_step try_step(struct search *search, struct point *to, const struct point *from,
-                                size_t lane, uint64_t limit_ns)
+                                size_t lane, uint64_t limit_ns, step_fn *step_of)
 {
     const struct model_op *op = next_op(search, from, lane);
 
@@ -188,7 +191,7 @@ static enum state_step try_step(struct search *search, struct point *to, const s
         return STEP_NO;
     copy_point(search, to, from);
     const struct state_call *call = &search->calls[op - search->window->ops];
-    enum state_step step = state_step(&to->state, &to->cursors[lane], call);
+    enum state_step step = step_of(&to->state, &to->cursors[lane], call);
     if (to->state.is_overflown)
         search->is_cut_short = true;
     /* An unknown one that changes nothing may as well not have been. */
@@ -211,7 +214,7 @@ static void place_seen(struct search *search, struct point *point, struct point 
         uint64_t limit_ns = first_return(search, point);
         goes_on = false;
         for (size_t lane = 0; lane < MODEL_PROCESSES && !goes_on; lane++) {
-            if (try_step(search, spare, point, lane, limit_ns) == STEP_SEEN) {
+            if (try_step(search, spare, point, lane, limit_ns, state_step) == STEP_SEEN) {
                 copy_point(search, point, spare);
                 goes_on = true;
             }
@@ -261,6 +264,7 @@ static bool explore(struct search *search, size_t depth)
 {
     struct point *point = &search->points[depth];
     struct point *next = &search->points[depth + 1];
+    step_fn *const steps[] = {state_step, state_step_otherwise};
     uint8_t lanes[SEARCH_LANES_MAX];
 
     assert(depth + 1 < DEPTH_MAX);
@@ -277,9 +281,11 @@ static bool explore(struct search *search, size_t depth)
         return true;
     size_t count = sort_lanes(search, point, limit_ns, lanes);
     for (size_t i = 0; i < count; i++) {
-        if (try_step(search, next, point, lanes[i], limit_ns) != STEP_NO &&
-            explore(search, depth + 1))
-            return true;
+        for (size_t j = 0; j < sizeof(steps) / sizeof(steps[0]); j++) {
+            if (try_step(search, next, point, lanes[i], limit_ns, steps[j]) != STEP_NO &&
+                explore(search, depth + 1))
+                return true;
+        }
     }
     return false;
 }

@@ -75,7 +75,7 @@ static bool size_fits(const struct state *state, const struct state_call *call, 
 
     if (file->type == TYPE_LINK)
         return call->op->attr.size == texts_get(texts, file->target)->size;
-    if (file->type != TYPE_FILE || call->node_is_uncertain)
+    if (file->type != TYPE_FILE || call->node_is_uncertain || file->blurred[call->op->node])
         return true;
     for (; version < file->version_count; version++) {
         uint16_t content = state_content(state, texts, call->op->node, inode, version);
@@ -100,7 +100,7 @@ static enum state_step see_attr(struct state *state, const struct state_call *ca
         return STEP_NO;
     if (node->type != TYPE_DIR && attr->nlink != node->nlink)
         return STEP_NO;
-    if (node->mtime_s != 0 && node->nlink > 0 && attr->mtime_s != node->mtime_s &&
+    if (node->mtime_s != 0 && node->nlink > 0 && attr->mtime_s != (int64_t)node->mtime_s &&
         state->layers[call->op->node].inode != inode)
         return STEP_NO;
     if (!bind_ino(state, inode, attr->ino, &is_new))
@@ -421,8 +421,11 @@ static enum state_step truncate_found(struct state *state, const struct state_ca
         return fails(call, file->type == TYPE_DIR ? EISDIR : ENOENT);
     if (!succeeds(call))
         return STEP_NO;
-    if (file->nlink == 0)
-        return STEP_SEEN; /* nothing is published of it any more */
+    if (file->nlink == 0) {
+        /* It is too late for all, though not for who has it open here. */
+        file->blurred[call->op->node] = 1;
+        return STEP_DONE;
+    }
     const struct text *old = texts_get(call->texts, file->versions[file->version_count - 1]);
     memcpy(bytes, old->bytes, old->size < call->op->number ? old->size : call->op->number);
     content_add_version(state, call->op->node, inode,
@@ -519,6 +522,8 @@ static enum state_step read_handle(struct state *state, const struct state_call 
         return STEP_SEEN;
     if (call->op->error != 0)
         return STEP_NO;
+    if (file->blurred[call->op->node])
+        return STEP_SEEN;
     for (uint8_t version = handle->version; version < file->version_count; version++) {
         uint16_t content =
             state_content(state, call->texts, call->op->node, handle->inode, version);
@@ -657,6 +662,22 @@ enum state_step state_step(struct state *state, struct state_cursor *cursor,
     cursor->phase++;
     while (step == STEP_MORE && is_idle(cursor, call->op))
         cursor->phase++;
+    return step;
+}
+
+enum state_step state_step_otherwise(struct state *state, struct state_cursor *cursor,
+                                     const struct state_call *call)
+{
+    const struct model_op *op = call->op;
+
+    if (op->kind != KIND_OPEN || (op->flags & O_TRUNC) == 0 || cursor->phase != PHASE_ACT)
+        return STEP_NO;
+    const struct state_inode *file = &state->inodes[cursor->inode];
+    if (texts_get(call->texts, file->versions[file->version_count - 1])->size > 0)
+        return STEP_NO;
+    struct state_layer layer = state->layers[op->node];
+    enum state_step step = state_step(state, cursor, call);
+    state->layers[op->node] = layer;
     return step;
 }
 

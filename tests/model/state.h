@@ -28,8 +28,8 @@
 #define STATE_NO_INODE     UINT8_MAX
 
 struct state_inode {
-    uint64_t ino;    /* once somebody has seen it */
-    int64_t mtime_s; /* 0: not known */
+    uint64_t ino;     /* once somebody has seen it */
+    uint32_t mtime_s; /* 0: not known */
     uint16_t mode;
     uint16_t target;
     uint16_t xattr;
@@ -38,6 +38,8 @@ struct state_inode {
     uint8_t entries[NAME_COUNT];
     uint8_t version_count;
     uint16_t versions[STATE_VERSIONS_MAX];
+    uint8_t blurred[MODEL_NODES]; /* that its node may see anything of the content */
+    uint8_t unused;               /* no padding: states are hashed */
 };
 
 struct state_handle {
@@ -99,6 +101,11 @@ void state_init(struct state *state);
 /* Makes one step of the call. The state and cursor are undefined after STEP_NO. */
 enum state_step state_step(struct state *state, struct state_cursor *cursor,
                            const struct state_call *call);
+
+/* The same for the one call with two outcomes: it opens an empty file and truncates
+ * it, of which something is left for the publish, or nothing. STEP_NO for others. */
+enum state_step state_step_otherwise(struct state *state, struct state_cursor *cursor,
+                                     const struct state_call *call);
 
 /* Whether `state` can be what was found to be there when all had ended. */
 bool state_fits(const struct state *state, const struct state *found);

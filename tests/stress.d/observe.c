@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -90,7 +91,7 @@ static bool observe_name(struct observer *observer, const char *path, uint8_t *e
     *entry = state->inode_count++;
     struct state_inode *inode = &state->inodes[*entry];
     inode->ino = st.st_ino;
-    inode->mtime_s = st.st_mtim.tv_sec;
+    inode->mtime_s = (uint32_t)st.st_mtim.tv_sec;
     inode->mode = S_ISLNK(st.st_mode) ? 0 : (uint16_t)(st.st_mode & 07777);
     inode->nlink = S_ISDIR(st.st_mode) ? 1 : (uint8_t)st.st_nlink;
     act_attr_of(&st, &op.attr);
@@ -155,9 +156,9 @@ static void show_dir(const struct state *state, const struct texts *texts, uint8
         const struct state_inode *inode = &state->inodes[entry];
         (void)snprintf(below, sizeof(below), "%.*s%s", ACT_PATH_MAX - 3, path,
                        model_name_text((uint8_t)name));
-        (void)fprintf(out, "  %-8s %c inode %llu mode %04o nlink %u mtime %lld", below,
-                      "?fdl"[inode->type & 3], (unsigned long long)inode -> ino, inode -> mode,
-                      inode -> nlink, (long long)inode -> mtime_s);
+        (void)fprintf(out, "  %-8s %c inode %" PRIu64 " mode %04o nlink %u mtime %u", below,
+                      "?fdl"[inode->type & 3], inode -> ino, inode -> mode, inode -> nlink,
+                      inode -> mtime_s);
         uint16_t text =
             inode->type == TYPE_FILE ? inode->versions[inode->version_count - 1] : inode->target;
         show_text("", texts, text, out);
