@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -124,7 +125,7 @@ static int unmount_dead(const char *path, struct err *e)
                    strerror(errno));
 }
 
-/* stat() has said that whoever served `mountpoint` is gone. */
+/* A call has said that whoever served `mountpoint` is gone. */
 static int clear_dead_mount(const char *mountpoint, struct err *e)
 {
     char path[PATH_MAX];
@@ -142,11 +143,13 @@ static int clear_dead_mount(const char *mountpoint, struct err *e)
 
 static int stat_directory(const char *mountpoint, struct err *e)
 {
+    struct statfs fs;
     struct stat st;
     int code = 0;
 
     for (int i = 0; i < DEAD_MOUNTS_MAX && code == 0; i++) {
-        if (stat(mountpoint, &st) == 0)
+        /* Of a dead mount stat() may still find what the kernel keeps; statfs() asks. */
+        if (statfs(mountpoint, &fs) == 0 && stat(mountpoint, &st) == 0)
             return S_ISDIR(st.st_mode)
                        ? 0
                        : err_set(e, KE_NOT_DIR, "mount point %s is not a directory", mountpoint);

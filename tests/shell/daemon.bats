@@ -109,6 +109,14 @@ refused() {
   [[ $(grep -c " $mnt " /proc/self/mountinfo) -eq 1 ]]
 }
 
+@test "a start right after kill -9 is not deceived by what the kernel still knows" {
+  start_alone
+  stat "$mnt" "$mnt" "$mnt"
+  cluster_kill 1
+  start_alone
+  [[ $(grep -c " $mnt " /proc/self/mountinfo) -eq 1 ]]
+}
+
 @test "mount options reach the kernel, and the source of an fstab line too" {
   start_alone -o noexec,noatime,x-systemd.automount,_netdev source
   grep " $mnt .*noexec.*noatime.* - fuse.keelfs source " /proc/self/mountinfo
