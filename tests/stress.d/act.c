@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +19,25 @@ bool act_is_unknown(int error)
 {
     return error == ETIMEDOUT || error == EIO || error == EINTR || error == ENOTCONN ||
            error == ECONNABORTED || error == ESHUTDOWN;
+}
+
+int act_open_root(const char *path, char out[ACT_PATH_MAX])
+{
+    struct statfs about;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    /* Of the directory that lies there meanwhile. */
+    if (fd < 0 && errno == ENOENT)
+        errno = ENOTCONN;
+    if (fd < 0)
+        return -1;
+    if (fstatfs(fd, &about) != 0 || about.f_type != FUSE_SUPER_MAGIC) {
+        close(fd);
+        errno = ENOTCONN;
+        return -1;
+    }
+    (void)snprintf(out, ACT_PATH_MAX, "/proc/self/fd/%d", fd);
+    return fd;
 }
 
 void act_path(const char *root, struct model_path path, char out[ACT_PATH_MAX])

@@ -9,6 +9,11 @@
 
 #define ACT_PATH_MAX 512
 
+/* Opens a directory of a mount and names it in `out`, so that what is done below that
+ * name is done on this mount or fails with it: while a daemon starts again, an empty
+ * directory lies where its mount will be. Returns the descriptor, or -1 with errno. */
+int act_open_root(const char *path, char out[ACT_PATH_MAX]);
+
 /* Whether it may or may not have been done, now or later. */
 bool act_is_unknown(int error);
 

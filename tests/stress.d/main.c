@@ -187,13 +187,30 @@ static size_t collect_ops(struct stress *stress)
 
 /* --- what is there --- */
 
+static bool observe_once(struct stress *stress, const char *root, struct state *ret_state,
+                         char why[OBSERVE_WHY_MAX])
+{
+    char path[ACT_PATH_MAX];
+    int fd = act_open_root(root, path);
+
+    if (fd < 0) {
+        (void)snprintf(why, OBSERVE_WHY_MAX, "%s", strerror(errno));
+        return false;
+    }
+    bool is_fine = observe(path, &stress->texts, ret_state, why);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return is_fine;
+}
+
 /* Through one mount, as soon as that answers. */
 static bool observe_mount(struct stress *stress, size_t node, struct state *ret_state)
 {
     uint64_t end_ms = now_ms() + OBSERVE_MS_MAX;
     char why[OBSERVE_WHY_MAX];
 
-    while (!observe(stress->roots[node], &stress->texts, ret_state, why)) {
+    while (!observe_once(stress, stress->roots[node], ret_state, why)) {
         if (!act_is_unknown(errno) || now_ms() >= end_ms) {
             printf("mount %zu cannot be read: %s\n", node + 1, why);
             return false;
@@ -223,6 +240,23 @@ static bool observe_all(struct stress *stress, struct state *ret_state)
     return true;
 }
 
+/* 0 or errno, which is set. */
+static int make_root(const struct stress *stress)
+{
+    char path[ACT_PATH_MAX];
+    int fd = act_open_root(stress->mounts[0], path);
+
+    if (fd < 0)
+        return errno;
+    errno = 0;
+    if (mkdirat(fd, strrchr(stress->roots[0], '/') + 1, 0755) != 0 && errno == EEXIST)
+        errno = 0;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return error;
+}
+
 /* A directory for the next windows, made through a mount that answers. */
 static bool begin_root(struct stress *stress)
 {
@@ -232,7 +266,7 @@ static bool begin_root(struct stress *stress)
         (void)snprintf(stress->roots[node], ACT_PATH_MAX, "%s/stress-%llu-%llu",
                        stress->mounts[node], (unsigned long long)stress->seed,
                        (unsigned long long)stress->number);
-    while (mkdir(stress->roots[0], 0755) != 0 && errno != EEXIST) {
+    while (make_root(stress) != 0) {
         if (!act_is_unknown(errno) || now_ms() >= end_ms) {
             printf("%s cannot be made: %s\n", stress->roots[0], strerror(errno));
             return false;
@@ -308,6 +342,7 @@ static bool step(struct stress *stress)
     if (collect_ops(stress) > 0)
         sleep_ns((long)(stress->settle_ms * NS_PER_MS));
     if (!observe_all(stress, &stress->window.after)) {
+        stress->result = (struct search_result){.state = stress->window.before};
         show_window(stress);
         return false;
     }

@@ -5,15 +5,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-#define PATHS_MAX   4 /* that a window is about */
-#define OFFSET_MAX  10
-#define LENGTH_MAX  12
-#define WEIGHT_MAX  4
-#define TIME_FIRST  1000
-#define OPS_MIN     4
-#define LONG_ONE_OF 4 /* windows with as many calls as there may be */
-#define CLOSES_MAX  MODEL_HANDLES
+#define PATHS_MAX      4 /* that a window is about */
+#define OFFSET_MAX     10
+#define LENGTH_MAX     12
+#define WEIGHT_MAX     4
+#define TIME_FIRST     1000
+#define OPS_MIN        4
+#define LONG_ONE_OF    4 /* windows with as many calls as there may be */
+#define ROOT_TRIES_MAX 600
+#define ROOT_RETRY_NS  50000000
+#define CLOSES_MAX     MODEL_HANDLES
 
 static const struct model_path paths[] = {
     {NAME_NONE, NAME_a}, {NAME_NONE, NAME_b}, {NAME_NONE, NAME_d},
@@ -33,6 +37,7 @@ struct theme {
 
 struct worker {
     struct worker_window *window;
+    char root[ACT_PATH_MAX];
     struct theme theme;
     uint64_t random;
     uint32_t made; /* values so far */
@@ -219,11 +224,25 @@ static bool run_op(struct worker *worker, struct model_op *op)
     /* A reader's open must not take the second handle when that is in use. */
     if (op->kind == KIND_OPEN && worker->fds[op->handle] >= 0)
         return true;
-    act(window->root, op, worker->fds);
+    act(worker->root, op, worker->fds);
     if (op->kind == KIND_OPEN && op->error == 0)
         worker->flags[op->handle] = op->flags;
     window->ops[window->count++] = *op;
     return !op->is_unknown;
+}
+
+/* As soon as there is a mount. -1: there is none. */
+static int open_root(struct worker *worker)
+{
+    const struct timespec pause = {.tv_nsec = ROOT_RETRY_NS};
+    int fd = -1;
+
+    for (int i = 0; i < ROOT_TRIES_MAX && fd < 0; i++) {
+        fd = act_open_root(worker->window->root, worker->root);
+        if (fd < 0)
+            (void)nanosleep(&pause, NULL);
+    }
+    return fd;
 }
 
 void worker_run(struct worker_window *window)
@@ -236,6 +255,9 @@ void worker_run(struct worker_window *window)
     struct model_op op;
 
     window->count = 0;
+    int root = open_root(&worker);
+    if (root < 0)
+        return;
     draw_theme(&worker.theme, window);
     for (size_t i = 0; i < worker.theme.ops; i++) {
         draw_op(&worker, &op);
@@ -252,4 +274,5 @@ void worker_run(struct worker_window *window)
         if (worker.fds[i] >= 0)
             (void)run_op(&worker, &op);
     }
+    close(root);
 }
