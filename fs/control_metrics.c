@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -199,15 +200,16 @@ static void write_operations(struct fs *fs, FILE *out)
 
 static uint64_t resident_bytes(void)
 {
-    unsigned long long size, resident = 0;
+    char line[256];
     FILE *statm = fopen("/proc/self/statm", "re");
 
     if (statm == NULL)
         return 0;
-    if (fscanf(statm, "%llu %llu", &size, &resident) != 2)
-        resident = 0;
+    bool is_read = fgets(line, sizeof(line), statm) != NULL;
     fclose(statm);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+    /* In pages: the size, and how much of it is in memory. */
+    const char *resident = is_read ? strchr(line, ' ') : NULL;
+    return resident != NULL ? strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static uint64_t open_files(void)

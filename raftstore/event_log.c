@@ -33,12 +33,10 @@ static void make_room(struct event_log *log)
         log->text_bytes -= strlen(event_at(log, log->first++)->text);
 }
 
-void event_log_add(struct event_log *log, const char *format, ...)
+static void add(struct event_log *log, const char *format, va_list args)
 {
     struct timespec now;
-    va_list args;
 
-    va_start(args, format);
     pthread_mutex_lock(&log->lock);
     make_room(log);
     struct event *event = event_at(log, log->next);
@@ -48,6 +46,14 @@ void event_log_add(struct event_log *log, const char *format, ...)
     (void)vsnprintf(event->text, sizeof(event->text), format, args);
     log->text_bytes += strlen(event->text);
     pthread_mutex_unlock(&log->lock);
+}
+
+void event_log_add(struct event_log *log, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    add(log, format, args);
     va_end(args);
 }
 
