@@ -33,28 +33,24 @@ static void make_room(struct event_log *log)
         log->text_bytes -= strlen(event_at(log, log->first++)->text);
 }
 
-static void add(struct event_log *log, const char *format, va_list args)
+void event_log_add(struct event_log *log, const char *format, ...)
 {
+    char text[EVENT_TEXT_MAX + 1];
     struct timespec now;
+    va_list args;
 
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
     pthread_mutex_lock(&log->lock);
     make_room(log);
     struct event *event = event_at(log, log->next);
     clock_gettime(CLOCK_REALTIME, &now);
     event->number = log->next++;
     event->time_ns = (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-    (void)vsnprintf(event->text, sizeof(event->text), format, args);
-    log->text_bytes += strlen(event->text);
+    memcpy(event->text, text, strlen(text) + 1);
+    log->text_bytes += strlen(text);
     pthread_mutex_unlock(&log->lock);
-}
-
-void event_log_add(struct event_log *log, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    add(log, format, args);
-    va_end(args);
 }
 
 bool event_log_get(struct event_log *log, uint64_t number, struct event *ret_event)
