@@ -32,7 +32,7 @@
 /* States of keys; a power of two. Keys that share one cost a needless drop. */
 #define GIVEN_STATES (1u << 17)
 /* Attributes that the kernel may have at a time. */
-#define GIVEN_ATTRS_MAX 32768u
+#define GIVEN_ATTRS_MAX 16384u
 #define GIVEN_BUCKETS   (GIVEN_ATTRS_MAX / 2)
 /* Nothing is given for longer. */
 #define GIVEN_LIFE_NS 1000000000ull
