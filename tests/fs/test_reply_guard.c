@@ -21,6 +21,7 @@
 
 static bool stops;
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 ssize_t writev(int fd, const struct iovec *iov, int count)
 {
     if (stops)
