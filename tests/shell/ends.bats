@@ -123,11 +123,6 @@ waits_in_fuse() {
   grep -q request_wait_answer "/proc/$1/wchan"
 }
 
-# has_no_lease I: node I answers no look by itself any more.
-has_no_lease() {
-  not timeout 0.3 ls "$(on "$1")" >/dev/null
-}
-
 # bats test_tags=smoke
 @test "kill -9 of a daemon: who waits is let go at once, and who comes gets ENOTCONN at once" {
   local name pid pids=()
@@ -138,7 +133,7 @@ has_no_lease() {
   # Nobody is answered any more.
   cluster_kill 2
   cluster_kill 3
-  await 5 has_no_lease 1
+  await_reads_wait 1
   cat "$(on 1 cat/file)" >"$BATS_TEST_TMPDIR/cat" 2>&1 3>&- &
   pids+=($!)
   ls "$(on 1 ls)" >"$BATS_TEST_TMPDIR/ls" 2>&1 3>&- &

@@ -298,6 +298,7 @@ all_three_work() {
   hold_files_open
   cluster_signal STOP 2
   cluster_signal STOP 3
+  await_reads_wait 1
   check_interrupted_ends
   check_calls_time_out
   check_interrupts
@@ -311,6 +312,7 @@ all_three_work() {
   hold_files_open
   cluster_kill 2
   cluster_kill 3
+  await_reads_wait 1
   check_interrupted_ends
   check_calls_time_out
   check_interrupts
@@ -351,6 +353,7 @@ all_three_work() {
   echo text >"$dir/file"
   cluster_kill 2
   cluster_kill 3
+  await_reads_wait 1
   for name in 1 2 3 4; do
     call "touch-$name" touch "$dir/new-$name"
   done

@@ -155,3 +155,13 @@ has_leader() {
 has_applied() {
   (($(status "$1" applied) >= $2))
 }
+
+# await_reads_wait I: a node that has lost its majority goes on to answer reads until
+# its lease has ended; then they wait.
+await_reads_wait() {
+  await 10 reads_wait "$1"
+}
+
+reads_wait() {
+  ! timeout 0.5 ls "$(on "$1")" >/dev/null 2>&1
+}
