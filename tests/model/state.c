@@ -350,6 +350,16 @@ static enum state_step open_found(struct state *state, const struct state_cursor
     return STEP_DONE;
 }
 
+static void make_file(struct state *state, const struct state_cursor *cursor,
+                      const struct state_call *call)
+{
+    struct state_inode *made = make_inode(state, call, TYPE_FILE);
+
+    made->versions[0] = texts_add(call->texts, "", 0);
+    made->version_count = 1;
+    set_entry(state, cursor->dir, call->op->path.name, call->made);
+}
+
 static enum state_step open_at(struct state *state, struct state_cursor *cursor,
                                const struct state_call *call)
 {
@@ -360,12 +370,9 @@ static enum state_step open_at(struct state *state, struct state_cursor *cursor,
     if (entry == STATE_NO_INODE) {
         if (!creates || is_gone(state, cursor->dir))
             return fails(call, ENOENT);
-        if (!succeeds(call))
+        if (!succeeds(call) || state->inodes[call->made].type != TYPE_NONE)
             return STEP_NO;
-        struct state_inode *made = make_inode(state, call, TYPE_FILE);
-        made->versions[0] = texts_add(call->texts, "", 0);
-        made->version_count = 1;
-        set_entry(state, cursor->dir, op->path.name, call->made);
+        make_file(state, cursor, call);
         cursor->inode = call->made;
         return open_found(state, cursor, call);
     }
@@ -665,20 +672,46 @@ enum state_step state_step(struct state *state, struct state_cursor *cursor,
     return step;
 }
 
-enum state_step state_step_otherwise(struct state *state, struct state_cursor *cursor,
-                                     const struct state_call *call)
+/* An empty file is opened and truncated: nothing of that is left for the publish. */
+static enum state_step open_without_layer(struct state *state, struct state_cursor *cursor,
+                                          const struct state_call *call)
+{
+    const struct state_inode *file = &state->inodes[cursor->inode];
+
+    if ((call->op->flags & O_TRUNC) == 0 ||
+        texts_get(call->texts, file->versions[file->version_count - 1])->size > 0)
+        return STEP_NO;
+    struct state_layer layer = state->layers[call->op->node];
+    enum state_step step = state_step(state, cursor, call);
+    state->layers[call->op->node] = layer;
+    return step;
+}
+
+/* It makes the file, which is removed before it is open, and walks the path again. */
+static enum state_step make_and_walk_again(struct state *state, struct state_cursor *cursor,
+                                           const struct state_call *call)
 {
     const struct model_op *op = call->op;
 
-    if (op->kind != KIND_OPEN || (op->flags & O_TRUNC) == 0 || cursor->phase != PHASE_ACT)
+    if ((op->flags & (O_CREAT | O_EXCL)) != O_CREAT || op->error != 0 ||
+        state->inodes[call->made].type != TYPE_NONE || is_gone(state, cursor->dir) ||
+        entry_of(state, cursor->dir, op->path.name) != STATE_NO_INODE)
         return STEP_NO;
-    const struct state_inode *file = &state->inodes[cursor->inode];
-    if (texts_get(call->texts, file->versions[file->version_count - 1])->size > 0)
+    make_file(state, cursor, call);
+    cursor->phase = PHASE_WALK;
+    return STEP_MORE;
+}
+
+enum state_step state_step_otherwise(struct state *state, struct state_cursor *cursor,
+                                     const struct state_call *call)
+{
+    if (call->op->kind != KIND_OPEN)
         return STEP_NO;
-    struct state_layer layer = state->layers[op->node];
-    enum state_step step = state_step(state, cursor, call);
-    state->layers[op->node] = layer;
-    return step;
+    while (is_idle(cursor, call->op))
+        cursor->phase++;
+    if (cursor->phase == PHASE_NAME)
+        return make_and_walk_again(state, cursor, call);
+    return cursor->phase == PHASE_ACT ? open_without_layer(state, cursor, call) : STEP_NO;
 }
 
 /* --- the end --- */

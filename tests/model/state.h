@@ -102,8 +102,9 @@ void state_init(struct state *state);
 enum state_step state_step(struct state *state, struct state_cursor *cursor,
                            const struct state_call *call);
 
-/* The same for the one call with two outcomes: it opens an empty file and truncates
- * it, of which something is left for the publish, or nothing. STEP_NO for others. */
+/* The same for an open that has two outcomes: of the truncation of an empty file
+ * something is left for the publish, or nothing; a file that it makes is opened, or is
+ * removed before that and the path walked again. STEP_NO where there is but one. */
 enum state_step state_step_otherwise(struct state *state, struct state_cursor *cursor,
                                      const struct state_call *call);
 
