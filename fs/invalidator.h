@@ -3,7 +3,7 @@
  *
  * The kernel waits for reads of the page that it drops, so that nobody who answers
  * reads may do this: a thread of its own, for which nobody waits but the end of
- * the mount. Names are not cached without being asked for again (reply.h).
+ * the mount. Names, and attributes that were given, are taken back before (recall.h).
  *
  * invalidator_wake() is for any thread, at any time between init and release; the
  * rest is for the thread of the mount.

@@ -374,6 +374,14 @@ void fake_store_hold(struct store *store)
     set_hold(store, true, true);
 }
 
+void fake_store_hold_reads(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->holds_barriers = true;
+    pthread_mutex_unlock(&store->lock);
+    set_lease(store, false);
+}
+
 void fake_store_hold_proposals(struct store *store)
 {
     set_hold(store, false, true);

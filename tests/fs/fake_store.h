@@ -30,6 +30,9 @@ void fake_store_hold(struct store *store);
 /* They go on, those that waited first. */
 void fake_store_release(struct store *store);
 
+/* Reads that come here wait, and what the kernel was given lasts. */
+void fake_store_hold_reads(struct store *store);
+
 /* Only proposals wait; reads are answered. */
 void fake_store_hold_proposals(struct store *store);
 
