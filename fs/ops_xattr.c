@@ -14,6 +14,7 @@
 #include "fs/remains.h"
 #include "fs/request.h"
 #include "fs/resolve.h"
+#include "fs/thread_stat.h"
 #include "raftstore/acl.h"
 #include "raftstore/memory.h"
 
@@ -28,8 +29,6 @@
 #define OWN_PREFIX      "user.keelfs."
 #define VERSION_NAME    OWN_PREFIX "version"
 #define IF_VERSION_NAME OWN_PREFIX "if-version"
-/* Of a caller, as far as they are looked through. */
-#define GROUPS_MAX 1024
 
 #define TRUSTED_PREFIX "trusted."
 
@@ -414,13 +413,9 @@ static void set_if_version(fuse_req_t req, fuse_ino_t ino, const char *value, si
 
 static bool caller_is_in_group(fuse_req_t req, gid_t gid)
 {
-    gid_t groups[GROUPS_MAX];
-    int count = fuse_req_getgroups(req, GROUPS_MAX, groups);
-    bool found = fuse_req_ctx(req)->gid == gid;
+    const struct fuse_ctx *caller = fuse_req_ctx(req);
 
-    for (int i = 0; i < count && i < GROUPS_MAX && !found; i++)
-        found = groups[i] == gid;
-    return found;
+    return caller->gid == gid || thread_has_group(caller->pid, gid);
 }
 
 /* As chmod(2) by someone who is not of the file's group. The kernel has just checked

@@ -59,3 +59,36 @@ bool thread_stat_read(pid_t tid, struct thread_stat *ret_stat)
         ret_stat->signal = (int)(fields[FIELD_EXIT_CODE] & EXIT_SIGNAL_MASK);
     return true;
 }
+
+static bool lists_group(const char *list, gid_t gid)
+{
+    char *end;
+
+    for (unsigned long group = strtoul(list, &end, 10); end != list;
+         group = strtoul(list, &end, 10)) {
+        if (group == gid)
+            return true;
+        list = end;
+    }
+    return false;
+}
+
+bool thread_has_group(pid_t tid, gid_t gid)
+{
+    static const char heading[] = "Groups:";
+    char path[64];
+    char *line = NULL;
+    size_t capacity = 0;
+    bool found = false;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+    FILE *status = fopen(path, "re");
+    if (status == NULL)
+        return false;
+    while (!found && getline(&line, &capacity, status) > 0)
+        found = strncmp(line, heading, strlen(heading)) == 0 &&
+                lists_group(line + strlen(heading), gid);
+    free(line);
+    fclose(status);
+    return found;
+}

@@ -16,4 +16,8 @@ struct thread_stat {
  * when this process may not know it. */
 bool thread_stat_read(pid_t tid, struct thread_stat *ret_stat);
 
+/* Whether `gid` is among its supplementary groups; false when nothing can be known. (What
+ * libfuse offers for it reads behind the end of its buffer.) */
+bool thread_has_group(pid_t tid, gid_t gid);
+
 #endif
