@@ -6,9 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PID_TEXT_MAX 32
+
+/* umount(8) returns before the daemon has ended. */
+#define PATIENCE_MS 5000
+#define POLL_MS     20
 
 static int make_path(const char *data_dir, char *path, size_t capacity, struct err *e)
 {
@@ -19,12 +24,24 @@ static int make_path(const char *data_dir, char *path, size_t capacity, struct e
     return 0;
 }
 
+static int lock_within(int fd, int patience_ms)
+{
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+    int rc = flock(fd, LOCK_EX | LOCK_NB);
+
+    for (int ms = 0; rc != 0 && errno == EWOULDBLOCK && ms < patience_ms; ms += POLL_MS) {
+        nanosleep(&pause, NULL);
+        rc = flock(fd, LOCK_EX | LOCK_NB);
+    }
+    return rc;
+}
+
 /* Takes the lock or says who has it. */
-static int lock_file(const char *data_dir, int fd, struct err *e)
+static int lock_file(const char *data_dir, int fd, int patience_ms, struct err *e)
 {
     char text[PID_TEXT_MAX] = "";
 
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    if (lock_within(fd, patience_ms) == 0)
         return 0;
     if (errno != EWOULDBLOCK)
         return err_set(e, KE_IO, "cannot lock %s/keelfs.pid: %s", data_dir, strerror(errno));
@@ -46,7 +63,7 @@ int pid_file_check(const char *data_dir, struct err *e)
         return err_set(e, KE_IO, "%s: %s", path, strerror(errno));
     if (fd < 0)
         return 0;
-    code = lock_file(data_dir, fd, e);
+    code = lock_file(data_dir, fd, PATIENCE_MS, e);
     close(fd);
     return code;
 }
@@ -61,7 +78,7 @@ int pid_file_create(const char *data_dir, int *ret_fd, struct err *e)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         return err_set(e, KE_IO, "cannot make %s: %s", path, strerror(errno));
-    code = lock_file(data_dir, fd, e);
+    code = lock_file(data_dir, fd, 0, e);
     if (code == 0 && (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0))
         code = err_set(e, KE_IO, "cannot write %s: %s", path, strerror(errno));
     if (code)

@@ -8,8 +8,9 @@
 
 #include "raftstore/err.h"
 
-/* KE_BUSY, naming the process, when a daemon runs on `data_dir`. The directory
- * may be missing. Changes nothing. */
+/* KE_BUSY, naming the process, when a daemon runs on `data_dir` and goes on to: one
+ * that is about to end is waited for, for some seconds. The directory may be missing.
+ * Changes nothing. */
 int pid_file_check(const char *data_dir, struct err *e);
 
 /* Writes and locks it. `data_dir` exists. `*ret_fd` is for pid_file_remove(). */

@@ -109,6 +109,17 @@ refused() {
   [[ $(grep -c " $mnt " /proc/self/mountinfo) -eq 1 ]]
 }
 
+@test "a start right after umount waits for the daemon that is about to end" {
+  local pid
+  start_alone
+  pid=$(cluster_pid 1)
+  kill -STOP "$pid"
+  fusermount3 -u "$mnt"
+  (sleep 1 && kill -CONT "$pid") 3>&- &
+  start_alone
+  [[ $(cluster_pid 1) != "$pid" ]]
+}
+
 @test "a start right after kill -9 is not deceived by what the kernel still knows" {
   start_alone
   stat "$mnt" "$mnt" "$mnt"
