@@ -247,6 +247,7 @@ void dirty_map_write(struct dirty_map *map, struct dirty_owner *owner, uint64_t 
     uint64_t end = offset + size;
 
     assert(owner != NULL);
+    assert(data != NULL || size == 0);
     assert(end >= offset);
     cut_others(map, owner, offset, end);
     size_t at = map_find(map, offset);

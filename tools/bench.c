@@ -146,10 +146,10 @@ static int parse_options(struct bench_config *config, int argc, char **argv)
 static const struct command {
     const char *name;
     int (*run)(const struct bench_config *config);
+    size_t mounts; /* at least */
     uint32_t seconds;
     uint32_t count;
     bool needs_nodes;
-    size_t mounts; /* at least */
     bool needs_op;
     bool needs_event;
 } commands[] = {
