@@ -301,7 +301,7 @@ void layer_read(const struct layer *layer, uint64_t below, uint64_t offset, void
     read_appends(layer, below, offset, bytes, size);
 }
 
-static void amend_set(const struct command_set_attr *set, struct attr *attr)
+void layer_amend_set(const struct command_set_attr *set, struct attr *attr)
 {
     if (set->mask & COMMAND_SET_MODE)
         attr->mode = set->mode;
@@ -364,7 +364,7 @@ void layer_amend_attr(const struct layer *layer, struct attr *attr)
     }
     if (layer->clear_suid)
         attr->mode = attr_without_suid(attr->mode);
-    amend_set(&layer->set, attr);
+    layer_amend_set(&layer->set, attr);
 }
 
 /* --- packing --- */

@@ -99,6 +99,9 @@ enum layer_kind { LAYER_BELOW, LAYER_DATA, LAYER_HOLE };
 enum layer_kind layer_probe(const struct layer *layer, uint64_t below, uint64_t offset,
                             uint64_t *ret_end);
 
+/* The mode, owner and times that `set` names; the rest of `attr` stays. */
+void layer_amend_set(const struct command_set_attr *set, struct attr *attr);
+
 /* Size, times, mode, owner and holes with the layer over what has `attr`. Of holes that are
  * written over, as many are counted as may be filled. */
 void layer_amend_attr(const struct layer *layer, struct attr *attr);

@@ -1,5 +1,6 @@
 #include "fs/remains.h"
 
+#include "fs/layer.h"
 #include "raftstore/memory.h"
 
 #include <stdlib.h>
@@ -102,18 +103,9 @@ void remains_set_attr(struct remains *remains, const struct command_set_attr *se
     pthread_mutex_lock(&remains->lock);
     if (set->mask & COMMAND_CLEAR_SUID)
         attr->mode = attr_without_suid(attr->mode);
-    if (set->mask & COMMAND_SET_MODE)
-        attr->mode = set->mode;
-    if (set->mask & COMMAND_SET_UID)
-        attr->uid = set->uid;
-    if (set->mask & COMMAND_SET_GID)
-        attr->gid = set->gid;
     if (set->mask & COMMAND_SET_SIZE)
         attr->mtime_ns = now_ns;
-    if (set->mask & COMMAND_SET_ATIME)
-        attr->atime_ns = set->atime_ns;
-    if (set->mask & COMMAND_SET_MTIME)
-        attr->mtime_ns = set->mtime_ns;
+    layer_amend_set(set, attr);
     attr->ctime_ns = now_ns;
     pthread_mutex_unlock(&remains->lock);
 }
