@@ -59,10 +59,11 @@ bool dir_needs_look(struct dir *dir, uint64_t cookie)
     pthread_mutex_lock(&dir->lock);
     bool goes_on = cookie == dir->cookie;
     bool is_start = cookie == DIR_COOKIE_START;
-    bool needs = goes_on ? dir->tree == NULL && !dir->is_at_end : is_start || dir->tree == NULL;
+    bool has_ended = goes_on && dir->is_at_end;
+    bool needs = goes_on ? dir->tree == NULL && !has_ended : is_start || dir->tree == NULL;
     /* The kernel takes its time of change from now on, not from the open. */
-    bool has_moved =
-        dir->is_kept && (is_start || inode_listing_has_moved(dir->inode, dir->version));
+    bool has_moved = dir->is_kept && !has_ended &&
+                     (is_start || inode_listing_has_moved(dir->inode, dir->version));
     pthread_mutex_unlock(&dir->lock);
     return needs || has_moved;
 }

@@ -47,7 +47,9 @@ int dir_open(struct fs *fs, struct inode *inode, const struct look *look, struct
 void dir_close(struct dir *dir);
 
 /* rewinddir(3) looks anew, and so does who goes on when there is no version. What the
- * kernel keeps is begun at the version of then, and goes on at that one. */
+ * kernel keeps is begun at the version of then, and goes on at that one. Who has listed
+ * everything is at the end, whatever has come since: what fits one answer is the
+ * directory at one moment. */
 bool dir_needs_look(struct dir *dir, uint64_t cookie);
 int dir_look(struct dir *dir, const struct look *look, uint64_t cookie);
 

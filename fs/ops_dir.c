@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAGE_END_SIZE 8 /* less than any entry has */
+
 static struct dir *dir_of(const struct fuse_file_info *fi)
 {
     return (struct dir *)(uintptr_t)fi->fh;
@@ -115,6 +117,16 @@ static int page_fill(struct dir_page *page, uint64_t cookie)
     return code < 0 ? code : 0;
 }
 
+/* The end of this handle's version, which is not that of the pages that the kernel keeps
+ * by now: it takes an empty answer for their end as well. One too short for an entry has
+ * none for the reader, and ends nothing. */
+static void page_end_alone(struct dir_page *page)
+{
+    assert(page->used == 0 && page->size >= PAGE_END_SIZE);
+    memset(page->buffer, 0, PAGE_END_SIZE);
+    page->used = PAGE_END_SIZE;
+}
+
 /* The kernel does not get it. */
 static void page_drop(struct dir_page *page)
 {
@@ -163,7 +175,10 @@ static int readdir_from(struct dir *dir, fuse_req_t req, size_t size, uint64_t c
 
     pthread_mutex_lock(&dir->lock);
     int code = page_fill(&page, cookie);
-    if (dir->is_kept && code != KE_STALE)
+    if (dir->is_kept && code == 0 && page.used == 0 &&
+        inode_listing_has_moved(dir->inode, dir->version))
+        page_end_alone(&page);
+    else if (dir->is_kept && code != KE_STALE)
         inode_listing_read(dir->inode, dir->version, cookie == DIR_COOKIE_START);
     pthread_mutex_unlock(&dir->lock);
     if (code == KE_STALE)

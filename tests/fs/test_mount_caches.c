@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* So often that names are kept that were asked for before. */
 #define LOOKS 4
+/* Bytes of names of one letter. */
+#define LISTED_MAX 16
 
 static struct mounted m;
 
@@ -154,4 +157,45 @@ Test(mount_caches, a_listing_shows_what_came_since)
         snprintf(name, sizeof(name), "d/%d", i);
         remote_put(&m, name, "", 0);
     }
+}
+
+/* Adds the names that the next read of the kernel brings. Returns how many bytes. */
+static long list_on(int fd, char names[LISTED_MAX])
+{
+    char buffer[4096];
+    long size = syscall(SYS_getdents64, fd, buffer, sizeof(buffer));
+
+    for (long at = 0; at < size;) {
+        const struct dirent64 *entry = (const struct dirent64 *)(buffer + at);
+        if (entry->d_name[0] != '.')
+            strncat(names, entry->d_name, LISTED_MAX - 1 - strlen(names));
+        at += entry->d_reclen;
+    }
+    return size;
+}
+
+/* Whoever read the directory first goes on when others have begun to read a newer one. */
+Test(mount_caches, a_listing_is_of_one_moment_to_its_end)
+{
+    char names[LISTED_MAX] = "", others[LISTED_MAX] = "";
+
+    remote_mkdir(&m, "d");
+    remote_put(&m, "d/b", "", 0);
+    for (int i = 0; i < LOOKS; i++)
+        count_names("d");
+    remote_put(&m, "d/c", "", 0);
+    int fd = open(mounted_path(&m, "d"), O_RDONLY | O_DIRECTORY);
+    int other = open(mounted_path(&m, "d"), O_RDONLY | O_DIRECTORY);
+    cr_assert(fd >= 0 && other >= 0);
+    cr_assert_gt(list_on(fd, names), 0);
+    remote_rename(&m, "d/b", "d/x");
+    cr_assert_gt(list_on(other, others), 0);
+    cr_assert_eq(list_on(fd, names), 0, "it has listed everything");
+    cr_assert_eq(list_on(other, others), 0);
+    cr_assert_str_eq(names, "bc");
+    cr_assert_str_eq(others, "cx");
+    cr_assert_eq(count_names("d"), 4);
+    close(other);
+    close(fd);
+    cr_assert_eq(count_names("d"), 4);
 }
