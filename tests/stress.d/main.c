@@ -4,7 +4,8 @@
  * Works in windows: the processes get the word, each makes its calls and closes what
  * it has opened; then what is there is read through every mount, must be the same on
  * all, and there must be an order of the calls that leads to it (search.h). The first
- * window for which there is none is shown, and ends the run.
+ * window for which there is none is shown, and ends the run. What is wrong comes last, in
+ * few lines: reports are cut to their ends.
  */
 #include "act.h"
 #include "observe.h"
@@ -37,6 +38,8 @@
 #define OBSERVE_MS_MAX 60000
 #define RETRY_NS       100000000
 #define NS_PER_MS      1000000u
+/* Lines of the verdict. */
+#define VERDICT_CALLS_MAX 24
 
 static const char usage[] =
     "usage: model-stress --mount DIR --mount DIR --mount DIR [--seconds N] [--seed N]\n"
@@ -68,6 +71,7 @@ struct stress {
     uint64_t stale; /* ended with ESTALE, which no local file system says */
     uint64_t undecided;
     uint64_t steps_longest;
+    FILE *verdict; /* what is wrong, to be printed at the end */
 };
 
 static uint64_t now_ms(void)
@@ -157,8 +161,9 @@ static bool run_window(struct stress *stress)
         char byte;
         if (poll(&wait, 1, now < end_ms ? (int)(end_ms - now) : 0) != 1 ||
             read(wait.fd, &byte, 1) != 1) {
-            printf("process %zu does not come back from a call, window %llu\n", i,
-                   (unsigned long long)stress->number);
+            (void)fprintf(stress->verdict,
+                          "process %zu does not come back from a call, window %llu\n", i,
+                          (unsigned long long)stress->number);
             return false;
         }
     }
@@ -212,7 +217,7 @@ static bool observe_mount(struct stress *stress, size_t node, struct state *ret_
 
     while (!observe_once(stress, stress->roots[node], ret_state, why)) {
         if (!act_is_unknown(errno) || now_ms() >= end_ms) {
-            printf("mount %zu cannot be read: %s\n", node + 1, why);
+            (void)fprintf(stress->verdict, "mount %zu cannot be read: %s\n", node + 1, why);
             return false;
         }
         sleep_ns(RETRY_NS);
@@ -231,10 +236,11 @@ static bool observe_all(struct stress *stress, struct state *ret_state)
             return false;
         if (state_fits(ret_state, &other))
             continue;
-        printf("mounts 1 and %zu differ, while nothing changes; on 1:\n", node + 1);
-        observe_show(ret_state, &stress->texts, stdout);
-        printf("on %zu:\n", node + 1);
-        observe_show(&other, &stress->texts, stdout);
+        (void)fprintf(stress->verdict, "mounts 1 and %zu differ, while nothing changes; on 1:\n",
+                      node + 1);
+        observe_show(ret_state, &stress->texts, stress->verdict);
+        (void)fprintf(stress->verdict, "on %zu:\n", node + 1);
+        observe_show(&other, &stress->texts, stress->verdict);
         return false;
     }
     return true;
@@ -268,7 +274,8 @@ static bool begin_root(struct stress *stress)
                        (unsigned long long)stress->number);
     while (make_root(stress) != 0) {
         if (!act_is_unknown(errno) || now_ms() >= end_ms) {
-            printf("%s cannot be made: %s\n", stress->roots[0], strerror(errno));
+            (void)fprintf(stress->verdict, "%s cannot be made: %s\n", stress->roots[0],
+                          strerror(errno));
             return false;
         }
         sleep_ns(RETRY_NS);
@@ -285,30 +292,87 @@ static int compare_calls(const void *one, const void *other)
     return (*a)->call_ns < (*b)->call_ns ? -1 : 1;
 }
 
+/* As they were called. */
+static void sort_calls(const struct search_window *window, const struct model_op **sorted)
+{
+    for (size_t i = 0; i < window->count; i++)
+        sorted[i] = &window->ops[i];
+    qsort(sorted, window->count, sizeof(sorted[0]), compare_calls);
+}
+
+static void show_call(const struct stress *stress, const struct model_op *op, uint64_t begin_ns,
+                      FILE *out)
+{
+    char text[MODEL_OP_TEXT_MAX];
+    bool is_placed = stress->result.is_placed[op - stress->window.ops];
+
+    (void)fprintf(out, "%s p%u (n%u) %8.1f %8.1f  %s\n", is_placed ? " " : ">", op->process,
+                  op->node + 1u, (double)(op->call_ns - begin_ns) / 1000,
+                  (double)(op->return_ns - begin_ns) / 1000, model_op_describe(op, text));
+}
+
 static void show_window(const struct stress *stress)
 {
     const struct search_window *window = &stress->window;
     const struct model_op *sorted[MODEL_PROCESSES * MODEL_OPS_MAX];
-    char text[MODEL_OP_TEXT_MAX];
 
-    for (size_t i = 0; i < window->count; i++)
-        sorted[i] = &window->ops[i];
-    qsort(sorted, window->count, sizeof(sorted[0]), compare_calls);
+    sort_calls(window, sorted);
     printf("before:\n");
     observe_show(&window->before, &stress->texts, stdout);
     printf("calls: process (its mount), begin and end in us; those marked with > have no place "
            "in the farthest order\n");
-    for (size_t i = 0; i < window->count; i++) {
-        const struct model_op *op = sorted[i];
-        printf("%s p%u (n%u) %8.1f %8.1f  %s\n",
-               stress->result.is_placed[op - window->ops] ? " " : ">", op->process, op->node + 1u,
-               (double)(op->call_ns - sorted[0]->call_ns) / 1000,
-               (double)(op->return_ns - sorted[0]->call_ns) / 1000, model_op_describe(op, text));
-    }
+    for (size_t i = 0; i < window->count; i++)
+        show_call(stress, sorted[i], sorted[0]->call_ns, stdout);
     printf("after the farthest order (%zu of %zu calls):\n", stress->result.placed, window->count);
     observe_show(&stress->result.state, &stress->texts, stdout);
     printf("what there is:\n");
     observe_show(&window->after, &stress->texts, stdout);
+}
+
+static uint64_t end_of(const struct model_op *op)
+{
+    return op->is_unknown ? UINT64_MAX : op->return_ns;
+}
+
+/* Of the calls without a place the one that ended first: no order gets past it. */
+static const struct model_op *find_blocker(const struct stress *stress)
+{
+    const struct search_window *window = &stress->window;
+    const struct model_op *blocker = NULL;
+
+    for (size_t i = 0; i < window->count; i++) {
+        if (!stress->result.is_placed[i] &&
+            (blocker == NULL || end_of(&window->ops[i]) < end_of(blocker)))
+            blocker = &window->ops[i];
+    }
+    return blocker;
+}
+
+/* It, and what went on at the same time. */
+static void tell_of_blocker(const struct stress *stress)
+{
+    const struct search_window *window = &stress->window;
+    const struct model_op *sorted[MODEL_PROCESSES * MODEL_OPS_MAX];
+    const struct model_op *blocker = find_blocker(stress);
+    size_t shown = 0;
+
+    if (blocker == NULL || end_of(blocker) == UINT64_MAX) {
+        (void)fprintf(stress->verdict, "every call has a place, but what they leave is not what "
+                                       "there is:\n");
+        observe_show(&window->after, &stress->texts, stress->verdict);
+        return;
+    }
+    sort_calls(window, sorted);
+    (void)fprintf(stress->verdict,
+                  "%zu of %zu calls have a place, and of the others (>) p%u's ended first; at the "
+                  "same time as that:\n",
+                  stress->result.placed, window->count, blocker->process);
+    for (size_t i = 0; i < window->count && shown < VERDICT_CALLS_MAX; i++) {
+        if (sorted[i]->call_ns > blocker->return_ns || end_of(sorted[i]) < blocker->call_ns)
+            continue;
+        show_call(stress, sorted[i], sorted[0]->call_ns, stress->verdict);
+        shown++;
+    }
 }
 
 static bool check_window(struct stress *stress)
@@ -320,9 +384,11 @@ static bool check_window(struct stress *stress)
         stress->undecided++;
     if (stress->result.verdict != SEARCH_INVALID)
         return true;
-    printf("window %llu of seed %llu is not what a file system does (%s)\n",
-           (unsigned long long)stress->number, (unsigned long long)stress->seed, stress->roots[0]);
     show_window(stress);
+    (void)fprintf(stress->verdict, "window %llu of seed %llu is not what a file system does (%s)\n",
+                  (unsigned long long)stress->number, (unsigned long long)stress->seed,
+                  stress->roots[0]);
+    tell_of_blocker(stress);
     return false;
 }
 
@@ -356,7 +422,11 @@ static bool run(struct stress *stress)
 {
     uint64_t end_ms = now_ms() + stress->seconds * 1000;
     bool is_fine = true;
+    char *verdict = NULL;
+    size_t verdict_size;
 
+    stress->verdict = open_memstream(&verdict, &verdict_size);
+    assert(stress->verdict != NULL);
     stress->roots = share(MODEL_NODES * sizeof(stress->roots[0]));
     stress->window.texts = &stress->texts;
     for (uint8_t i = 0; i < MODEL_PROCESSES; i++)
@@ -370,6 +440,9 @@ static bool run(struct stress *stress)
            (unsigned long long)stress->number, (unsigned long long)stress->calls,
            (unsigned long long)stress->unknown, (unsigned long long)stress->stale,
            (unsigned long long)stress->steps_longest, (unsigned long long)stress->undecided);
+    (void)fclose(stress->verdict);
+    (void)fputs(verdict, stdout);
+    free(verdict);
     return is_fine;
 }
 
