@@ -7,6 +7,7 @@
 #include "fs/ops.h"
 #include "raftstore/log.h"
 #include "raftstore/memory.h"
+#include "raftstore/thread.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -15,12 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Interrupts the session's wait, which nothing else ends while the mount stays. */
 #define WAKE_SIGNAL SIGUSR2
 /* A wake that comes just before the wait is lost: it is sent again after this. */
-#define WAKE_PERIOD_NS 20000000
+#define WAKE_PERIOD_MS 20
 
 struct fs_mount {
     struct fs *fs;
@@ -117,7 +117,7 @@ int fs_mount_open(struct fs *fs, struct fs_mount **ret_mount, struct err *e)
     mount->fs = fs;
     mount->session = session;
     pthread_mutex_init(&mount->lock, NULL);
-    pthread_cond_init(&mount->run_ended, NULL);
+    thread_cond_init(&mount->run_ended);
     *ret_mount = mount;
     return 0;
 }
@@ -183,15 +183,8 @@ void fs_mount_stop(struct fs_mount *mount)
     if (mount->is_running)
         fuse_session_exit(mount->session);
     while (mount->is_running) {
-        struct timespec until;
         pthread_kill(mount->runner, WAKE_SIGNAL);
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += WAKE_PERIOD_NS;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_nsec -= 1000000000;
-            until.tv_sec++;
-        }
-        pthread_cond_timedwait(&mount->run_ended, &mount->lock, &until);
+        (void)thread_cond_wait_ms(&mount->run_ended, &mount->lock, WAKE_PERIOD_MS);
     }
     pthread_mutex_unlock(&mount->lock);
 }

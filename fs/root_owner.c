@@ -1,18 +1,19 @@
 #include "fs/root_owner.h"
 
 #include "raftstore/memory.h"
+#include "raftstore/thread.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A cluster of one has a leader within this. */
-#define PATIENCE_S 1
+#define PATIENCE_MS 1000
 /* The first nodes of a cluster wait for more. */
 #define CLAIM_TIMEOUT_MS 60000
+#define NS_PER_MS        1000000u
 
 struct claim {
     struct op op;
@@ -49,14 +50,12 @@ static void claim_done(struct op *op, const struct op_result *result)
 
 static void claim_wait(struct claim *claim)
 {
-    struct timespec until;
-    int rc = 0;
+    uint64_t end_ns = clock_ns() + PATIENCE_MS * NS_PER_MS;
+    uint64_t now_ns;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE_S;
     pthread_mutex_lock(&claim->lock);
-    while (!claim->has_ended && rc == 0)
-        rc = pthread_cond_timedwait(&claim->ended, &claim->lock, &until);
+    while (!claim->has_ended && (now_ns = clock_ns()) < end_ns)
+        (void)thread_cond_wait_ms(&claim->ended, &claim->lock, (end_ns - now_ns) / NS_PER_MS + 1);
     pthread_mutex_unlock(&claim->lock);
 }
 
@@ -87,7 +86,7 @@ void root_owner_claim(struct store *store)
     command_require_version(cmd, "", ATTR_ROOT_ID);
     command_set_attr(cmd, &owner);
     pthread_mutex_init(&claim->lock, NULL);
-    pthread_cond_init(&claim->ended, NULL);
+    thread_cond_init(&claim->ended);
     op_init(&claim->op, CLAIM_TIMEOUT_MS, claim_done, claim_release);
     store_propose(store, &cmd, &claim->op);
     claim_wait(claim);
