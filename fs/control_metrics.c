@@ -1,6 +1,7 @@
 #include "fs/control_metrics.h"
 
 #include "fs/fs.h"
+#include "raftstore/op.h"
 #include "raftstore/store.h"
 #include "raftstore/tree.h"
 
@@ -95,6 +96,31 @@ static void write_raft(const struct store_status *status, FILE *out)
     WRITE_NUMBERS(out, numbers);
 }
 
+static void write_lease(const struct store_status *status, FILE *out)
+{
+    uint64_t now = clock_ns();
+    uint64_t until = status->lease_until_ns;
+    const struct number numbers[] = {
+        {"keelfs_lease_held", "gauge", "Whether this node may answer from what it has.",
+         until > now},
+        {"keelfs_lease_renewals_total", "counter", "Times that the end of its lease was put off.",
+         status->counters.lease_renewals},
+        {"keelfs_lease_refusals_total", "counter",
+         "Messages of this leader to members that asked for a lease and got none.",
+         status->counters.lease_refusals},
+        {"keelfs_lease_holders", "gauge", "Other members that hold one, as this leader counts.",
+         status->lease_holders},
+        {"keelfs_lease_held_back_entries", "gauge",
+         "Entries that a majority has, and a holder has not acknowledged.",
+         status->lease_held_back},
+    };
+
+    WRITE_NUMBERS(out, numbers);
+    describe(out, "keelfs_lease_seconds", "gauge",
+             "How long its lease lasts if nothing renews it.");
+    fprintf(out, "keelfs_lease_seconds %.3f\n", until > now ? (double)(until - now) / 1e9 : 0.0);
+}
+
 /* Only the leader knows how far the others are. */
 static void write_members(const struct store_status *status, FILE *out)
 {
@@ -147,7 +173,15 @@ static void write_mount(struct fs *fs, FILE *out)
     pthread_mutex_lock(&fs->history.lock);
     uint64_t watchers = fs->history.watcher_count;
     pthread_mutex_unlock(&fs->history.lock);
+    pthread_mutex_lock(&fs->recall.lock);
+    uint64_t names = fs->recall.names;
+    uint64_t attrs = fs->recall.attrs;
+    pthread_mutex_unlock(&fs->recall.lock);
     const struct number numbers[] = {
+        {"keelfs_recalled_names_total", "counter", "Times that the kernel dropped all names.",
+         names},
+        {"keelfs_recalled_attributes_total", "counter",
+         "Files and directories whose attributes the kernel dropped.", attrs},
         {"keelfs_inodes", "gauge", "Files and directories that the kernel knows.", inodes},
         {"keelfs_dirty_bytes", "gauge", "Memory of what is written and not published.", dirty},
         {"keelfs_dirty_limit_bytes", "gauge", "The most that may be.", BUDGET_BYTES_MAX},
@@ -254,6 +288,7 @@ void control_write_metrics(struct fs *fs, FILE *out)
     write_identity(&status, out);
     write_role(&status, out);
     write_raft(&status, out);
+    write_lease(&status, out);
     write_members(&status, out);
     write_volume(fs, out);
     write_mount(fs, out);

@@ -29,18 +29,22 @@ void recall_release(struct recall *recall)
     pthread_mutex_destroy(&recall->lock);
 }
 
-static bool drop_names(struct fuse_session *session)
+/* Under the lock. */
+static bool drop_names(struct recall *recall)
 {
     const struct fuse_out_header notice = {.len = sizeof(notice), .error = NOTIFY_INC_EPOCH};
 
-    return write(fuse_session_fd(session), &notice, sizeof(notice)) == (ssize_t)sizeof(notice);
+    bool drops =
+        write(fuse_session_fd(recall->session), &notice, sizeof(notice)) == (ssize_t)sizeof(notice);
+    recall->names += drops;
+    return drops;
 }
 
 bool recall_start(struct recall *recall, struct fuse_session *session)
 {
     pthread_mutex_lock(&recall->lock);
     recall->session = session;
-    bool drops = drop_names(session);
+    bool drops = drop_names(recall);
     pthread_mutex_unlock(&recall->lock);
     return drops;
 }
@@ -65,6 +69,7 @@ static bool drop_attr(struct fs *fs, uint64_t id, uint64_t deadline_ns)
 {
     do {
         int rc = fuse_lowlevel_notify_inval_inode(fs->recall.session, id, NO_PAGES, 0);
+        fs->recall.attrs += rc == 0;
         if (rc != -ENOENT || !inode_is_known(&fs->inodes, id))
             return true;
         pause_shortly();
@@ -85,7 +90,7 @@ static void drop_attrs(struct fs *fs, uint64_t key, uint64_t deadline_ns)
             all_dropped = drop_attr(fs, ids[i], deadline_ns) && all_dropped;
     } while (count == GIVEN_TAKE_MAX);
     if (!all_dropped && fs->recall.session != NULL)
-        (void)drop_names(fs->recall.session);
+        (void)drop_names(&fs->recall);
 }
 
 void recall_touched(void *ctx, const uint64_t *keys, size_t count)
@@ -96,7 +101,7 @@ void recall_touched(void *ctx, const uint64_t *keys, size_t count)
     bool names = given_touch(&fs->given, keys, count);
     pthread_mutex_lock(&fs->recall.lock);
     if (names && fs->recall.session != NULL)
-        (void)drop_names(fs->recall.session);
+        (void)drop_names(&fs->recall);
     for (size_t i = 0; i < count; i++)
         drop_attrs(fs, keys[i], deadline_ns);
     pthread_mutex_unlock(&fs->recall.lock);

@@ -10,7 +10,7 @@
  * moments: for at most RECALL_PATIENCE_NS a call waits for that. (New inodes come without
  * attributes to keep, so this takes one that the kernel has just evicted.)
  *
- * `lock` guards the session against its end.
+ * `lock` guards the session against its end, and the counts.
  */
 #ifndef KEELFS_FS_RECALL_H
 #define KEELFS_FS_RECALL_H
@@ -28,6 +28,9 @@ struct fuse_session;
 struct recall {
     pthread_mutex_t lock;
     struct fuse_session *session; /* NULL while nothing is mounted */
+    /* How often the kernel dropped all names, and the attributes of a file. */
+    uint64_t names;
+    uint64_t attrs;
 };
 
 void recall_init(struct recall *recall);

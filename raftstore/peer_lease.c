@@ -52,6 +52,7 @@ static void peer_lease_publish(struct peer *peer, uint64_t now)
     uint64_t end = later(lease_end(&lease->held), own);
     if (end == lease->published)
         return;
+    peer->counters.lease_renewals += end > lease->published;
     /* What was given to caches before lasts as long as it was said to. */
     lease->cached_until = later(lease->cached_until, end);
     lease->published = end;
@@ -263,6 +264,8 @@ static void peer_lease_answer(struct peer *peer, uint64_t to, struct lease_grant
     if (status.role == RAFT_LEADER && grants_give(&peer->lease.grants, to, status.hard_state.commit,
                                                   status.last_index, now, grant))
         peer_lease_set_limit(peer, &status, now);
+    else
+        peer->counters.lease_refusals++;
 }
 
 static void peer_lease_fill_as_leader(struct peer *peer, const struct raft_message *message,

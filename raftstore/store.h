@@ -234,6 +234,8 @@ struct store_counters {
     uint64_t snapshots_sent;
     uint64_t snapshots_failed; /* to be sent */
     uint64_t snapshots_installed;
+    uint64_t lease_renewals; /* that put off the end of this node's lease */
+    uint64_t lease_refusals; /* messages of a leader to who asked for a lease and got none */
 };
 
 struct store_status {
