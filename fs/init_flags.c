@@ -78,13 +78,16 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
     struct fs *fs = userdata;
     const struct fuse_out_header *header = iov[0].iov_base;
     bool is_done = atomic_load_explicit(&fs->init.is_done, memory_order_acquire);
+    /* Who waits for the record of this answer gets one of its own, here and now. */
+    const struct reply_timeouts timeouts = reply_guard_take();
+
     if (is_done && header->unique != 0) {
         op_trace_end(fs, header->unique, header->error);
     } else if (!is_done && header->unique == fs->init.unique && count > 1 && header->error == 0) {
         amend_answer(&fs->init, iov[1].iov_base, iov[1].iov_len);
         atomic_store_explicit(&fs->init.is_done, true, memory_order_release);
     }
-    return reply_guard_writev(fd, iov, count);
+    return reply_guard_writev(&timeouts, fd, iov, count);
 }
 
 int init_flags_install(struct fuse_session *session)

@@ -23,11 +23,11 @@
 
 /* Of one thread. The signal comes on the same thread: what both use is volatile. */
 struct guard {
-    bool has_next; /* the next answer has timeouts: */
+    struct reply_timeouts next; /* of the next answer */
+
+    volatile bool is_armed; /* an answer is about to be written: */
     enum reply_kind kind;
     uint64_t until_ns;
-
-    volatile bool is_armed; /* the answer is about to be written: */
     char *volatile body;
     volatile size_t size;
     volatile unsigned ticks;
@@ -184,17 +184,24 @@ static bool start_ticking(void)
 
 void reply_guard_begin(enum reply_kind kind, uint64_t until_ns)
 {
-    guard.kind = kind;
-    guard.until_ns = until_ns;
-    guard.has_next = true;
+    guard.next = (struct reply_timeouts){.is_set = true, .kind = kind, .until_ns = until_ns};
 }
 
-static ssize_t write_guarded(int fd, const struct iovec *iov, int count)
+struct reply_timeouts reply_guard_take(void)
+{
+    struct reply_timeouts taken = guard.next;
+
+    guard.next.is_set = false;
+    return taken;
+}
+
+static ssize_t write_guarded(const struct reply_timeouts *timeouts, int fd, const struct iovec *iov,
+                             int count)
 {
     unsigned ticks;
 
-    if (!start_ticking())
-        guard.until_ns = 0;
+    guard.kind = timeouts->kind;
+    guard.until_ns = start_ticking() ? timeouts->until_ns : 0;
     guard.body = iov[1].iov_base;
     guard.size = iov[1].iov_len;
     atomic_signal_fence(memory_order_seq_cst);
@@ -210,13 +217,12 @@ static ssize_t write_guarded(int fd, const struct iovec *iov, int count)
     return written;
 }
 
-ssize_t reply_guard_writev(int fd, const struct iovec *iov, int count)
+ssize_t reply_guard_writev(const struct reply_timeouts *timeouts, int fd, const struct iovec *iov,
+                           int count)
 {
     const struct fuse_out_header *header = iov[0].iov_base;
-    bool has_next = guard.has_next;
 
-    guard.has_next = false;
-    if (!has_next || count < 2 || header->error != 0)
+    if (!timeouts->is_set || count < 2 || header->error != 0)
         return writev(fd, iov, count);
-    return write_guarded(fd, iov, count);
+    return write_guarded(timeouts, fd, iov, count);
 }

@@ -11,7 +11,8 @@
  *     reply_guard_begin()   what the next answer of this thread is, and its end
  *     fuse_reply_...()      with a timeout of REPLY_GUARD_SOME_S where there is to be
  *                           one, and 0 where not
- *     reply_guard_writev()  called by libfuse
+ *     reply_guard_take()    as soon as libfuse hands the answer over
+ *     reply_guard_writev()  writes it
  *
  * The timer runs only while its thread answers. Any thread may answer; all of it is
  * thread-local.
@@ -19,6 +20,7 @@
 #ifndef KEELFS_FS_REPLY_GUARD_H
 #define KEELFS_FS_REPLY_GUARD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -35,10 +37,22 @@ enum reply_kind {
     REPLY_LISTING, /* of readdirplus */
 };
 
+/* Which timeouts an answer has. All zeros: none. */
+struct reply_timeouts {
+    bool is_set;
+    enum reply_kind kind;
+    uint64_t until_ns; /* clock_ns() */
+};
+
 /* Timeouts of the next answer of this thread end at `until_ns` (clock_ns()). */
 void reply_guard_begin(enum reply_kind kind, uint64_t until_ns);
 
+/* What was begun for the answer at hand. Others that this thread gives before it is
+ * written, as to who reads the log of operations, have none of it. */
+struct reply_timeouts reply_guard_take(void);
+
 /* writev(2) of an answer, or of anything else. */
-ssize_t reply_guard_writev(int fd, const struct iovec *iov, int count);
+ssize_t reply_guard_writev(const struct reply_timeouts *timeouts, int fd, const struct iovec *iov,
+                           int count);
 
 #endif

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,40 @@ Test(control_logs, a_slow_reader_is_told_how_many_lines_it_lost)
     cr_assert_gt(lost, 0);
     if (strstr(line, "mkdir (last") == NULL)
         await_words(fd, "mkdir (last");
+    close(fd);
+}
+
+/* Reads until the mkdir of `last`; fails at what is no text. */
+static void *read_to_last(void *arg)
+{
+    char text[4096];
+    bool is_last = false;
+    int *fd = arg;
+
+    while (!is_last) {
+        ssize_t got = read(*fd, text, sizeof(text));
+        cr_assert_gt(got, 0);
+        cr_assert_null(memchr(text, '\0', (size_t)got), "a line was written over");
+        is_last = memmem(text, (size_t)got, "mkdir (last", 11) != NULL;
+    }
+    return NULL;
+}
+
+/* The record of an answer is read before the kernel has the answer. */
+Test(control_logs, the_timeouts_of_an_answer_do_not_get_into_its_record)
+{
+    struct stat st;
+    pthread_t reader;
+    int fd = open_log(".keelfs/ops");
+
+    pthread_create(&reader, NULL, read_to_last, &fd);
+    for (unsigned i = 0; i < 1000; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "none%u", i / 2);
+        cr_assert_eq(stat(mounted_path(&m, name), &st), -1);
+    }
+    cr_assert_eq(mkdir(mounted_path(&m, "last"), 0755), 0);
+    pthread_join(reader, NULL);
     close(fd);
 }
 

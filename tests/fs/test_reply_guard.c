@@ -48,7 +48,8 @@ static void write_body(int fd, enum reply_kind kind, uint64_t until_ns, void *bo
     };
 
     reply_guard_begin(kind, until_ns);
-    cr_assert_eq(reply_guard_writev(fd, iov, 2), (ssize_t)(sizeof(header) + size));
+    const struct reply_timeouts timeouts = reply_guard_take();
+    cr_assert_eq(reply_guard_writev(&timeouts, fd, iov, 2), (ssize_t)(sizeof(header) + size));
 }
 
 static void read_body(int fd, void *body, size_t size)
@@ -127,6 +128,42 @@ Test(reply_guard, a_lease_that_is_over_is_worth_nothing)
     write_body(ends[1], REPLY_ENTRY, clock_ns(), &out, sizeof(out));
     read_body(ends[0], &out, sizeof(out));
     cr_assert_eq(out.entry_valid + out.entry_valid_nsec + out.attr_valid + out.attr_valid_nsec, 0);
+}
+
+static void write_plain(int fd, void *body, size_t size)
+{
+    struct fuse_out_header header = {.unique = 2};
+    const struct iovec iov[] = {
+        {.iov_base = &header, .iov_len = sizeof(header)},
+        {.iov_base = body, .iov_len = size},
+    };
+    const struct reply_timeouts timeouts = reply_guard_take();
+
+    cr_assert_eq(reply_guard_writev(&timeouts, fd, iov, 2), (ssize_t)(sizeof(header) + size));
+}
+
+Test(reply_guard, what_is_answered_on_the_way_has_none_of_the_timeouts)
+{
+    struct fuse_out_header header = {.unique = 1};
+    struct fuse_attr_out out = {.attr_valid = 1};
+    const struct iovec iov[] = {
+        {.iov_base = &header, .iov_len = sizeof(header)},
+        {.iov_base = &out, .iov_len = sizeof(out)},
+    };
+    char text[] = "2026-11-22T22:47:20.496012Z [uid:0,gid:0,pid:1] getattr (f): OK <0.000001>\n";
+    char got[sizeof(text)];
+    int ends[2];
+
+    cr_assert_eq(pipe(ends), 0);
+    reply_guard_begin(REPLY_ATTR, clock_ns() + 10000 * NS_PER_MS);
+    const struct reply_timeouts timeouts = reply_guard_take();
+    write_plain(ends[1], text, sizeof(text));
+    cr_assert_eq(reply_guard_writev(&timeouts, ends[1], iov, 2),
+                 (ssize_t)(sizeof(header) + sizeof(out)));
+    read_body(ends[0], got, sizeof(got));
+    cr_assert_str_eq(got, text);
+    read_body(ends[0], &out, sizeof(out));
+    cr_assert_gt(ms_of(out.attr_valid, out.attr_valid_nsec), 5000);
 }
 
 /* Adds a record; returns its size. */
