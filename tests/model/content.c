@@ -105,9 +105,14 @@ static bool merge(struct state_layer *layer, const struct state_layer *over, str
 static void leave(struct state *state, struct texts *texts, uint8_t node)
 {
     struct state_layer *left = &state->left[node];
+    uint8_t inode = state->layers[node].inode;
 
-    if (left->inode != state->layers[node].inode)
-        *left = (struct state_layer){.inode = state->layers[node].inode};
+    if (left->inode != inode) {
+        /* There is room for one; what was left of another is not known from now on. */
+        if (left->inode != STATE_NO_INODE)
+            state->inodes[left->inode].blurred[node] = 1;
+        *left = (struct state_layer){.inode = inode};
+    }
     if (!merge(left, &state->layers[node], texts))
         state->is_overflown = true;
     state->layers[node] = (struct state_layer){.inode = STATE_NO_INODE};

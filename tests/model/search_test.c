@@ -414,3 +414,20 @@ Test(search, what_is_left_of_a_removed_file_lies_over_the_version_that_its_node_
     ops[7].read_size = 3;
     assert_verdict(SEARCH_INVALID);
 }
+
+Test(search, what_is_left_of_a_second_removed_file_takes_nothing_from_the_first)
+{
+    put(&window.before, STATE_ROOT, NAME_a, file_of(5, "old"));
+    put(&window.before, STATE_ROOT, NAME_b, file_of(6, ""));
+    add_open(3, a, O_RDONLY, 5, 1, 2);
+    add_open(0, a, O_WRONLY, 5, 1, 2);
+    add_path(1, KIND_UNLINK, a, 0, 3, 4);
+    add_write(0, 0, "n", 5, 6);
+    add_close(0, 0, 7, 8);
+    add_open(0, (struct model_path){NAME_NONE, NAME_b}, O_WRONLY, 6, 9, 10);
+    add_path(1, KIND_UNLINK, (struct model_path){NAME_NONE, NAME_b}, 0, 11, 12);
+    add_write(0, 0, "x", 13, 14);
+    add_close(0, 0, 15, 16);
+    add_read(3, 1, "nld", 17, 18);
+    assert_verdict(SEARCH_VALID);
+}
