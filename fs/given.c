@@ -68,7 +68,10 @@ bool given_name(struct given *given, const struct given_look *look)
     _Atomic uint64_t *at = state_of(given, look->key);
     uint64_t state = atomic_load(at);
 
-    while (touches(state) == touches(look->state)) {
+    /* In another generation than the look's it may have been given, which is not to be
+     * forgotten: the generation is compared after the state was taken. */
+    while (touches(state) == touches(look->state) &&
+           atomic_load(&given->generation) == look->generation) {
         enum name_state name = name_state(state, look->generation);
         enum name_state next = name == NAME_NEW ? NAME_ASKED : NAME_GIVEN;
         if (next == name ||

@@ -72,6 +72,19 @@ Test(given, names_are_dropped_only_for_one_that_was_given)
     cr_assert_not(touch("f", TOUCH_NAMES));
 }
 
+Test(given, a_look_from_before_a_drop_forgets_nothing_that_was_given_since)
+{
+    const struct given_look late = look_at("f");
+
+    ask("g");
+    ask("g");
+    cr_assert(touch("g", TOUCH_NAMES));
+    ask("f");
+    cr_assert(ask("f"));
+    cr_assert_not(given_name(&given, &late));
+    cr_assert(touch("f", TOUCH_NAMES));
+}
+
 Test(given, a_name_that_comes_and_goes_is_not_given)
 {
     for (int i = 0; i < 10; i++) {
