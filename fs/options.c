@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TICK_MS_MAX    50
+/* A lease of the leader is shorter than an election timeout by five ticks (lease.c). */
+#define TICK_MS_MAX    20
 #define TIMEOUT_MS_MIN 10
 #define TIMEOUT_MS_MAX 600000
 

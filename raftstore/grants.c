@@ -228,7 +228,7 @@ uint64_t grants_limit(const struct grants *grants, uint64_t now)
 static void grants_note_debt(struct grants *grants, struct grants_member *member, uint64_t majority,
                              uint64_t now)
 {
-    uint64_t patience = GRANTS_PATIENCE_TICKS * grants->timing.tick_ns;
+    uint64_t patience = grants->timing.duration_ns / GRANTS_PATIENCE_PART;
     if (member->owed == 0 || member->match >= member->owed) {
         member->owed = majority;
         member->owed_since = now;

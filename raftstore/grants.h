@@ -23,9 +23,9 @@
 /* A member that lacks more entries than this gets no new grant. */
 #define GRANTS_BEHIND_MAX 256
 /* Nor does one, for so many durations of a grant, that others have waited for longer than
- * so many ticks. */
+ * this part of one. */
 #define GRANTS_SUSPENDED_DURATIONS 10
-#define GRANTS_PATIENCE_TICKS      2
+#define GRANTS_PATIENCE_PART       5
 
 struct grants_member {
     uint64_t id;

@@ -5,12 +5,12 @@
 
 #include <stdlib.h>
 
-/* Ticks between looks at the log. At the disk it is one: a fast one can be filled far
- * in a second. */
-#define UPKEEP_TICKS 4
+/* Heartbeats between looks at the log. At the disk each tick looks: a fast one can be
+ * filled far in a second. */
+#define UPKEEP_HEARTBEATS 2
 
-/* A CompactLog of which nothing was seen is given up after so many. */
-#define COMPACT_PATIENCE_TICKS 100
+/* A CompactLog of which nothing was seen is given up after so many election timeouts. */
+#define COMPACT_PATIENCE_ELECTIONS 10
 
 /* --- the log --- */
 
@@ -160,11 +160,12 @@ uint32_t peer_upkeep_flags(const struct peer *peer)
 void peer_upkeep_tick(struct peer *peer)
 {
     peer_watch_disk(peer);
-    if (peer->tick % UPKEEP_TICKS != 0)
+    if (peer->tick % (UPKEEP_HEARTBEATS * peer->config.heartbeat_ticks) != 0)
         return;
     if (peer->room != DISK_ROOM)
         peer->config.store->disk_is_low(peer->config.store_ctx);
-    if (!peer_awaits_compaction(peer) || peer->tick - peer->compact_tick >= COMPACT_PATIENCE_TICKS)
+    uint64_t patience = COMPACT_PATIENCE_ELECTIONS * peer->config.election_ticks;
+    if (!peer_awaits_compaction(peer) || peer->tick - peer->compact_tick >= patience)
         peer_give_up_compaction(peer);
     if (peer_is_leader(peer))
         peer_compact_log(peer);

@@ -256,12 +256,12 @@ Test(options, mount_options_that_are_too_long_are_refused)
     expect_refused(line, "longer than");
 }
 
-Test(options, timeouts_become_ticks_of_at_most_50_ms)
+Test(options, timeouts_become_ticks_of_at_most_20_ms)
 {
     struct options_ticks ticks = options_ticks(100, 500);
-    cr_assert_eq(ticks.tick_ms, 50);
-    cr_assert_eq(ticks.heartbeat_ticks, 2);
-    cr_assert_eq(ticks.election_ticks, 10);
+    cr_assert_eq(ticks.tick_ms, 20);
+    cr_assert_eq(ticks.heartbeat_ticks, 5);
+    cr_assert_eq(ticks.election_ticks, 25);
 
     ticks = options_ticks(10, 55);
     cr_assert_eq(ticks.tick_ms, 5);
@@ -269,7 +269,7 @@ Test(options, timeouts_become_ticks_of_at_most_50_ms)
     cr_assert_eq(ticks.election_ticks, 11);
 
     ticks = options_ticks(1000, 5010);
-    cr_assert_eq(ticks.tick_ms, 50);
-    cr_assert_eq(ticks.heartbeat_ticks, 20);
-    cr_assert_eq(ticks.election_ticks, 101, "rounded up");
+    cr_assert_eq(ticks.tick_ms, 20);
+    cr_assert_eq(ticks.heartbeat_ticks, 50);
+    cr_assert_eq(ticks.election_ticks, 251, "rounded up");
 }

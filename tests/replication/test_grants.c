@@ -362,7 +362,7 @@ static void keep_waiting(void)
 Test(grants, who_is_waited_for_too_long_gets_no_new_one_for_a_while)
 {
     keep_waiting();
-    now += GRANTS_PATIENCE_TICKS * TICK + 1;
+    now += timing.duration_ns / GRANTS_PATIENCE_PART + 1;
     grants_tick(&grants, now);
     everybody_hears();
     cr_assert(!give(2, FIRST, FIRST + 1));
@@ -375,7 +375,7 @@ Test(grants, who_is_waited_for_too_long_gets_no_new_one_for_a_while)
 Test(grants, who_is_waited_for_a_moment_is_not_punished)
 {
     keep_waiting();
-    now += GRANTS_PATIENCE_TICKS * TICK;
+    now += timing.duration_ns / GRANTS_PATIENCE_PART;
     grants_tick(&grants, now);
     everybody_hears();
     cr_assert(give(2, FIRST, FIRST + 1));
@@ -384,7 +384,7 @@ Test(grants, who_is_waited_for_a_moment_is_not_punished)
 Test(grants, who_acknowledges_is_not_punished_for_what_came_since)
 {
     keep_waiting();
-    now += GRANTS_PATIENCE_TICKS * TICK;
+    now += timing.duration_ns / GRANTS_PATIENCE_PART;
     grants_acknowledged(&grants, 1, FIRST + 2);
     grants_acknowledged(&grants, 3, FIRST + 2);
     grants_acknowledged(&grants, 2, FIRST + 1);
@@ -393,7 +393,7 @@ Test(grants, who_acknowledges_is_not_punished_for_what_came_since)
     grants_tick(&grants, now);
     grants_acknowledged(&grants, 2, FIRST + 2);
     grants_tick(&grants, now);
-    now += GRANTS_PATIENCE_TICKS * TICK + 1;
+    now += timing.duration_ns / GRANTS_PATIENCE_PART + 1;
     grants_tick(&grants, now);
     everybody_hears();
     cr_assert(give(2, FIRST, FIRST + 2));
