@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -26,6 +27,9 @@ struct wait {
     request_step_fn *step;
     bool is_read_point; /* its success is */
     bool may_be_stale;  /* a read that nobody answers looks at what this node has */
+    pthread_t beginner; /* of that thread: */
+    bool is_beginning;
+    bool was_cut_short; /* interrupted before it began */
 };
 
 /* A leader that is there answers, and is waited for. */
@@ -110,6 +114,18 @@ static void wait_done(struct op *op, const struct op_result *result)
     step(request, is_stale ? &here : result);
 }
 
+/* After the cancelling. */
+static void wait_answer_interrupted(struct wait *wait)
+{
+    struct request *request = wait->request;
+
+    if (request->interrupted != NULL)
+        request->interrupted(request);
+    fuse_reply_err(request->req, EINTR);
+    request_end(request);
+    op_unref(&wait->op);
+}
+
 static void wait_interrupted(fuse_req_t req, void *data)
 {
     struct wait *wait = data;
@@ -118,11 +134,26 @@ static void wait_interrupted(fuse_req_t req, void *data)
 
     if (!ends || !op_cancel(&wait->op))
         return;
-    if (wait->request->interrupted != NULL)
-        wait->request->interrupted(wait->request);
-    fuse_reply_err(req, EINTR);
-    request_end(wait->request);
-    op_unref(&wait->op);
+    if (pthread_equal(wait->beginner, pthread_self()) && wait->is_beginning)
+        wait->was_cut_short = true;
+    else
+        wait_answer_interrupted(wait);
+}
+
+/* libfuse calls the function at once, on this thread, when the interrupt is here already:
+ * under a lock of its request, which the answer frees; so that waits until it returned. */
+static void wait_listen(struct wait *wait)
+{
+    fuse_req_t req = wait->request->req;
+
+    wait->beginner = pthread_self();
+    wait->is_beginning = true;
+    fuse_req_interrupt_func(req, wait_interrupted, wait);
+    wait->is_beginning = false;
+    if (!wait->was_cut_short)
+        return;
+    fuse_req_interrupt_func(req, NULL, NULL);
+    wait_answer_interrupted(wait);
 }
 
 /* Takes `*template`, with an op that ends after `timeout_ms`. */
@@ -135,9 +166,8 @@ static struct op *wait_begin(const struct wait *template, uint32_t timeout_ms)
     *wait = *template;
     op_init(&wait->op, timeout_ms, wait_done, wait_release);
     op_ref(&wait->op);
-    /* Calls the function at once when the interrupt is here already: then the request
-     * is gone. */
-    fuse_req_interrupt_func(request->req, wait_interrupted, wait);
+    /* When it was interrupted the request is gone. */
+    wait_listen(wait);
     if (is_behind)
         op_fail(&wait->op, KE_TIMEOUT);
     if (op_is_claimed(&wait->op)) {
