@@ -5,9 +5,16 @@ load helper
 
 setup() {
   common_setup
-  make_cluster 3
   acks=$BATS_TEST_TMPDIR/acks
   mkdir "$acks"
+}
+
+op_timeout_ms=5000
+
+# make_impatient_cluster: for tests that wait for calls to time out.
+make_impatient_cluster() {
+  op_timeout_ms=2000
+  make_cluster 3 --op-timeout "$op_timeout_ms"
 }
 
 teardown() {
@@ -124,11 +131,13 @@ kill_one() {
 
 # bats test_tags=smoke
 @test "kill -9 of the leader under 16 writers: a pause of at most 2 s, nothing lost" {
+  make_cluster 3
   await 10 has_leader 1
   kill_one "$(leader_seen_by 1)"
 }
 
 @test "kill -9 of a follower under 16 writers: a pause of at most 2 s, nothing lost" {
+  make_cluster 3
   await 10 has_leader 1
   kill_one $(($(leader_seen_by 1) % 3 + 1))
 }
@@ -136,6 +145,7 @@ kill_one() {
 # bats test_tags=smoke
 @test "kill -9 of all three: everything acknowledged is there after the restart" {
   local i
+  make_cluster 3
   start_writers
   await 30 all_have_written 20
   for i in 1 2 3; do
@@ -165,7 +175,7 @@ call() {
   local name=$1
   shift
   {
-    run took_at_most 6000 "$@"
+    run took_at_most $((op_timeout_ms + 1000)) "$@"
     printf '%s\n%s\n' "$status" "$output" >"$BATS_TEST_TMPDIR/call-$name"
   } &
   calls+=($!)
@@ -294,6 +304,7 @@ all_three_work() {
 
 # bats test_tags=smoke
 @test "two of three paused: calls end with ETIMEDOUT, ^C works, all works again within 3 s" {
+  make_cluster 3
   make_call_dirs
   hold_files_open
   cluster_signal STOP 2
@@ -308,6 +319,7 @@ all_three_work() {
 }
 
 @test "two of three killed: calls end with ETIMEDOUT, ^C works, all works again within 3 s" {
+  make_impatient_cluster
   make_call_dirs
   hold_files_open
   cluster_kill 2
@@ -322,6 +334,7 @@ all_three_work() {
 }
 
 @test "a node without a majority stops in good order when it is asked to" {
+  make_impatient_cluster
   echo text >"$(on 1 file)"
   cluster_kill 2
   cluster_kill 3
@@ -333,6 +346,7 @@ all_three_work() {
 }
 
 @test "a second SIGTERM ends a node that is still stopping" {
+  make_impatient_cluster
   cluster_kill 2
   cluster_kill 3
   touch "$(on 1 file)" >/dev/null 2>&1 &
@@ -348,6 +362,7 @@ all_three_work() {
 
 @test "without a majority eleven calls in one directory all end after one operation timeout" {
   local name dir calls=()
+  make_impatient_cluster
   dir=$(on 1 dir)
   mkdir "$dir"
   echo text >"$dir/file"
@@ -371,7 +386,7 @@ all_three_work() {
     grep -q 'Connection timed out' "$BATS_TEST_TMPDIR/call-$name"
   done
   # What is started later has waited for nothing yet.
-  run took_at_most 4000 ls "$dir"
+  run took_at_most $((op_timeout_ms - 500)) ls "$dir"
   [[ $status -eq 99 ]]
 }
 
@@ -389,7 +404,7 @@ all_read_stale() {
 
 # times_out COMMAND...: with ETIMEDOUT, after the operation timeout.
 times_out() {
-  run took_at_most 7000 "$@"
+  run took_at_most $((op_timeout_ms + 2000)) "$@"
   [[ $status -ne 0 && $status -ne 99 && $output == *"Connection timed out"* ]] || {
     echo "status $status: $output"
     return 1
@@ -399,13 +414,14 @@ times_out() {
 # bats test_tags=smoke
 @test "stale_reads: without a majority what this node has is read, and writing still times out" {
   local mount
+  make_impatient_cluster
   mount=$(on 1)
   mkdir "$mount/dir"
   echo text >"$mount/dir/file"
   ln -s file "$mount/dir/link"
   setfattr -n user.k -v v "$mount/dir/file"
   cluster_stop 1
-  cluster_start 1 -o stale_reads
+  cluster_start 1 -o stale_reads --op-timeout "$op_timeout_ms"
   await 20 cluster_serves 1
   # Paused nodes still hold their connections: the leader is lost by its silence.
   cluster_signal STOP 2
@@ -420,7 +436,7 @@ times_out() {
   times_out rm "$mount/dir/file"
   # A node that starts without a majority has what it had.
   cluster_kill 1
-  cluster_start 1 -o stale_reads
+  cluster_start 1 -o stale_reads --op-timeout "$op_timeout_ms"
   all_read_stale "$mount"
   cluster_start 2
   cluster_start 3

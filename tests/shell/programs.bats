@@ -168,7 +168,7 @@ same_tree() {
 }
 
 @test "rsync brings a tree to one node, and then what changed in it, whole, to another" {
-  make_tree "$BATS_TEST_TMPDIR/tree" 10 98
+  make_tree "$BATS_TEST_TMPDIR/tree" 10 28
   rsync -aHAX "$BATS_TEST_TMPDIR/tree" "$(on 1)"
   same_tree "$BATS_TEST_TMPDIR/tree" "$(on 2 tree)"
   rm -r "$BATS_TEST_TMPDIR/tree/dir-3"
