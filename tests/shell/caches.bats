@@ -338,7 +338,7 @@ lead() {
 }
 
 @test "leaders change, and one is stopped for ten seconds: on no node is anything old seen" {
-  local leader maker stopped_ms
+  local maker stopped_ms
   await_leases
   start_rounds 1
   lead 2
