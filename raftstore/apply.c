@@ -158,6 +158,7 @@ static void apply_answer_add(struct apply *apply, uint64_t seq, const struct op_
 
 static void apply_write(struct apply *apply)
 {
+    executor_finish_batch(apply->executor, apply->batch);
     session_table_save(apply->sessions, apply->config.kv, apply->batch);
     apply_state_save(apply->config.kv, apply->batch, apply->membership.region.id, &apply->state);
     FAILPOINT(apply_write_before);

@@ -2,8 +2,11 @@
 
 #include "raftstore/command.h"
 #include "raftstore/executor_run.h"
+#include "raftstore/keys.h"
 #include "raftstore/memory.h"
+#include "raftstore/usage_row.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +19,7 @@ struct executor *executor_new(struct engine *kv)
     struct executor *executor = mem_zalloc(sizeof *executor);
 
     executor->kv = kv;
+    executor->known.attr_rows = row_cache_new();
     arena_init(&executor->arena, UNPACKED_MAX);
     /* Bounded by the commands that one batch collects. */
     arena_init(&executor->change_paths, SIZE_MAX);
@@ -27,6 +31,7 @@ void executor_free(struct executor *executor)
     if (executor == NULL) {
         return;
     }
+    row_cache_free(executor->known.attr_rows);
     arena_release(&executor->arena);
     arena_release(&executor->change_paths);
     free(executor->changes);
@@ -164,7 +169,7 @@ static int run_all(struct run *run, const RaftCmdpb__RaftCmdRequest *command)
             return code;
         }
     }
-    return run_save_usage(run);
+    return run_add_usage(run);
 }
 
 static const RaftCmdpb__RaftCmdRequest *unpack(struct executor *executor, const void *request,
@@ -179,10 +184,15 @@ static const RaftCmdpb__RaftCmdRequest *unpack(struct executor *executor, const 
     return raft_cmdpb__raft_cmd_request__unpack(&allocator, size, request);
 }
 
-static void forget_recent(struct executor *executor)
+/* The volume is in another state than the last command left it in. */
+static void forget_known(struct executor *executor, uint64_t revision)
 {
-    executor->recent.has_directory = false;
-    executor->recent.has_usage = false;
+    struct known *known = &executor->known;
+
+    assert(!known->usage_changed); /* a batch is one run of states */
+    row_cache_clear(known->attr_rows);
+    known->has_usage = false;
+    known->revision = revision;
 }
 
 static void undo(struct run *run, size_t changes_before)
@@ -191,7 +201,7 @@ static void undo(struct run *run, size_t changes_before)
     run->executor->change_count = changes_before;
     if (run->wrote) {
         engine_batch_rollback(run->batch);
-        forget_recent(run->executor);
+        row_cache_clear(run->executor->known.attr_rows);
     }
 }
 
@@ -214,9 +224,8 @@ void executor_run(struct executor *executor, struct engine_batch *batch, const v
     if (command == NULL) {
         return;
     }
-    if (executor->recent.revision != first_revision) {
-        forget_recent(executor);
-        executor->recent.revision = first_revision;
+    if (executor->known.revision != first_revision) {
+        forget_known(executor, first_revision);
     }
     run.time_ns = (int64_t)command->time_ns;
     run.uid = command->uid;
@@ -228,6 +237,20 @@ void executor_run(struct executor *executor, struct engine_batch *batch, const v
     }
     if (run.revision != first_revision) {
         *revision = run.revision;
-        executor->recent.revision = run.revision;
+        executor->known.revision = run.revision;
+    }
+}
+
+void executor_finish_batch(struct executor *executor, struct engine_batch *batch)
+{
+    struct known *known = &executor->known;
+    struct key key = key_usage();
+    uint8_t row[USAGE_ROW_SIZE];
+
+    if (known->usage_changed) {
+        usage_row_pack(&known->usage, row);
+        engine_batch_put(batch, executor->kv, CF_META, key_bytes(&key),
+                         (struct bytes){.data = row, .size = sizeof row});
+        known->usage_changed = false;
     }
 }

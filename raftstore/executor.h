@@ -4,7 +4,8 @@
  * clock, no random number, no pointer order. Owned by the apply thread.
  *
  * The caller collects any number of commands in one indexed batch; each command
- * sees those before it. A command that fails leaves nothing in the batch.
+ * sees those before it. A command that fails leaves nothing in the batch. Rows that
+ * every command changes are put into it once, by executor_finish_batch().
  */
 #ifndef KEELFS_RAFTSTORE_EXECUTOR_H
 #define KEELFS_RAFTSTORE_EXECUTOR_H
@@ -24,6 +25,10 @@ void executor_free(struct executor *executor);
  * KE_INVALID, never a crash. Changes are appended to the executor's list. */
 void executor_run(struct executor *executor, struct engine_batch *batch, const void *request,
                   size_t size, uint64_t *revision, struct op_result *ret_result);
+
+/* Puts into `batch` what is still missing of the commands that were run into it. Before
+ * it is written. */
+void executor_finish_batch(struct executor *executor, struct engine_batch *batch);
 
 /* What the last command asks of the store itself, and not of its data. */
 struct executor_admin {

@@ -20,8 +20,8 @@ void run_stop_unreadable(int code)
               ke_text(code));
 }
 
-bool run_get(struct run *run, enum engine_cf cf, struct bytes key, uint8_t **ret_value,
-             size_t *ret_size)
+static bool get_stored(struct run *run, enum engine_cf cf, struct bytes key, uint8_t **ret_value,
+                       size_t *ret_size)
 {
     int code = engine_batch_get(run->batch, run->executor->kv, cf, key, ret_value, ret_size);
 
@@ -29,6 +29,34 @@ bool run_get(struct run *run, enum engine_cf cf, struct bytes key, uint8_t **ret
         run_stop_unreadable(code);
     }
     return code == 0;
+}
+
+static bool get_attr_row(struct run *run, struct bytes key, uint8_t **ret_value, size_t *ret_size)
+{
+    struct row_cache *cache = run->executor->known.attr_rows;
+    struct bytes value;
+    enum row_known known = row_cache_find(cache, key, &value);
+
+    if (known == ROW_THERE) {
+        *ret_value = mem_dup(value.data, value.size);
+        *ret_size = value.size;
+    }
+    if (known != ROW_UNKNOWN) {
+        return known == ROW_THERE;
+    }
+    if (!get_stored(run, CF_ATTR, key, ret_value, ret_size)) {
+        row_cache_put_absent(cache, key);
+        return false;
+    }
+    row_cache_put(cache, key, (struct bytes){.data = *ret_value, .size = *ret_size});
+    return true;
+}
+
+bool run_get(struct run *run, enum engine_cf cf, struct bytes key, uint8_t **ret_value,
+             size_t *ret_size)
+{
+    return cf == CF_ATTR ? get_attr_row(run, key, ret_value, ret_size)
+                         : get_stored(run, cf, key, ret_value, ret_size);
 }
 
 static void prepare_write(struct run *run)
@@ -43,16 +71,23 @@ void run_put(struct run *run, enum engine_cf cf, struct bytes key, struct bytes 
 {
     prepare_write(run);
     engine_batch_put(run->batch, run->executor->kv, cf, key, value);
+    if (cf == CF_ATTR) {
+        row_cache_put(run->executor->known.attr_rows, key, value);
+    }
 }
 
 void run_delete(struct run *run, enum engine_cf cf, struct bytes key)
 {
     prepare_write(run);
     engine_batch_delete(run->batch, run->executor->kv, cf, key);
+    if (cf == CF_ATTR) {
+        row_cache_put_absent(run->executor->known.attr_rows, key);
+    }
 }
 
 void run_delete_range(struct run *run, enum engine_cf cf, struct bytes from, struct bytes to)
 {
+    assert(cf != CF_ATTR); /* its rows are known one by one */
     prepare_write(run);
     engine_batch_delete_range(run->batch, run->executor->kv, cf, from, to);
 }
@@ -127,29 +162,6 @@ bool run_find(struct run *run, const char *path, struct attr_row *ret_row)
            find_row(run, path, true, ret_row);
 }
 
-static void remember_directory(struct executor *executor, const char *path, const struct attr *attr)
-{
-    struct recent *recent = &executor->recent;
-
-    recent->has_directory = true;
-    memcpy(recent->directory.path, path, strlen(path) + 1);
-    recent->directory.row.attr = *attr;
-}
-
-static bool recall_directory(const struct executor *executor, const char *path,
-                             struct attr_row *ret_row)
-{
-    const struct recent *recent = &executor->recent;
-
-    if (!recent->has_directory || strcmp(recent->directory.path, path) != 0) {
-        return false;
-    }
-    ret_row->attr = recent->directory.row.attr;
-    ret_row->target_size = 0;
-    ret_row->linked = false;
-    return true;
-}
-
 void run_put_row(struct run *run, const char *path, const struct attr_row *row)
 {
     bool directory = row->attr.type == FILE_DIRECTORY;
@@ -159,9 +171,6 @@ void run_put_row(struct run *run, const char *path, const struct attr_row *row)
 
     run_put(run, CF_ATTR, row->linked ? key_bytes(&home) : key_attr(path, directory, key),
             attr_row_pack(row, value));
-    if (directory) {
-        remember_directory(run->executor, path, &row->attr);
-    }
 }
 
 void run_put_name(struct run *run, const char *path, const struct attr_row *row)
@@ -180,10 +189,6 @@ void run_delete_row(struct run *run, const char *path, bool directory)
     uint8_t key[PATH_ROW_MAX];
 
     run_delete(run, CF_ATTR, key_attr(path, directory, key));
-    if (directory) {
-        /* It, or one below it that moves along. */
-        run->executor->recent.has_directory = false;
-    }
 }
 
 bool run_is_empty_directory(struct run *run, const char *path)
@@ -240,11 +245,8 @@ int run_find_parent(struct run *run, const char *path, struct parent *ret_parent
 {
     memcpy(ret_parent->path, path, strlen(path) + 1);
     cut_to_parent(ret_parent->path);
-    if (recall_directory(run->executor, ret_parent->path, &ret_parent->row) ||
-        find_row(run, ret_parent->path, true, &ret_parent->row)) {
-        return 0;
-    }
-    return run_missing_code(run, path);
+    return find_row(run, ret_parent->path, true, &ret_parent->row) ? 0
+                                                                   : run_missing_code(run, path);
 }
 
 /* Extends parent->path, which exists, by the next component of `path`. */
@@ -463,30 +465,29 @@ void run_set_quota(struct run *run, const Keelfspb__SetQuotaRequest *set)
     run->quota = (struct tree_quota){.bytes = set->bytes, .files = set->files};
 }
 
-int run_save_usage(struct run *run)
+int run_add_usage(struct run *run)
 {
-    struct recent *recent = &run->executor->recent;
-    struct key key = key_usage();
-    uint8_t row[USAGE_ROW_SIZE];
+    struct known *known = &run->executor->known;
+    struct tree_usage usage;
 
     if (run->files_added == 0 && run->bytes_added == 0 && !run->sets_quota) {
         return 0;
     }
-    if (!recent->has_usage) {
-        load_usage(run, &recent->usage);
-        recent->has_usage = true;
+    if (!known->has_usage) {
+        load_usage(run, &known->usage);
+        known->has_usage = true;
     }
-    recent->usage.files += (uint64_t)run->files_added;
-    recent->usage.bytes += (uint64_t)run->bytes_added;
-    if (is_over_quota(run, &recent->usage)) {
-        recent->has_usage = false;
+    usage = known->usage;
+    usage.files += (uint64_t)run->files_added;
+    usage.bytes += (uint64_t)run->bytes_added;
+    if (is_over_quota(run, &usage)) {
         return KE_QUOTA;
     }
     if (run->sets_quota) {
-        recent->usage.quota = run->quota;
+        usage.quota = run->quota;
         (void)run_next_revision(run);
     }
-    usage_row_pack(&recent->usage, row);
-    run_put(run, CF_META, key_bytes(&key), (struct bytes){.data = row, .size = sizeof row});
+    known->usage = usage;
+    known->usage_changed = true;
     return 0;
 }

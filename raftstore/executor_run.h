@@ -18,6 +18,7 @@
 #include "raftstore/executor.h"
 #include "raftstore/hole_map.h"
 #include "raftstore/path.h"
+#include "raftstore/row_cache.h"
 #include "raftstore/tree.h"
 
 #include <stdbool.h>
@@ -30,20 +31,19 @@ struct parent {
     struct attr_row row;
 };
 
-/* Two rows that nearly every command reads and writes, as they are now: a revision
- * names one state of the volume, so they hold as long as the next command starts
- * at the revision where the last one ended. */
-struct recent {
+/* What is known of the volume without a look. A revision names one state of it, so this
+ * holds as long as the next command starts at the revision where the last one ended. */
+struct known {
     uint64_t revision;
-    bool has_directory;
-    struct parent directory; /* the last one that was written */
+    struct row_cache *attr_rows; /* of CF_ATTR */
     bool has_usage;
+    bool usage_changed; /* since it was put into the batch; has_usage */
     struct tree_usage usage;
 };
 
 struct executor {
     struct engine *kv;
-    struct recent recent;
+    struct known known;
     struct arena arena; /* of the command that runs */
     struct executor_admin admin;
     struct change *changes;
@@ -134,9 +134,9 @@ void run_put(struct run *run, enum engine_cf cf, struct bytes key, struct bytes 
 void run_delete(struct run *run, enum engine_cf cf, struct bytes key);
 void run_delete_range(struct run *run, enum engine_cf cf, struct bytes from, struct bytes to);
 
-/* Adds what the command changed to the usage row. KE_QUOTA when it adds what the
- * volume may not hold. */
-int run_save_usage(struct run *run);
+/* Adds what the command changed to the volume's usage, the last that can fail: KE_QUOTA
+ * when it adds what the volume may not hold. */
+int run_add_usage(struct run *run);
 
 /* --- executor_holes.c: which chunks of a file have rows --- */
 

@@ -24,6 +24,7 @@ set(STATE_MACHINE_SOURCES
   log.c
   memory.c
   path.c
+  row_cache.c
   session.c
   touch.c
   tree.c

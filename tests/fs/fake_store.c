@@ -126,6 +126,7 @@ static void apply_packed(struct store *store, const struct command *cmd,
     const uint64_t *keys = command_touched(cmd, &count);
     set_in_flight(store, keys, count);
     executor_run(store->executor, store->batch, bytes, size, &store->revision, ret_result);
+    executor_finish_batch(store->executor, store->batch);
     engine_write(store->kv, store->batch, false);
     engine_batch_clear(store->batch);
     atomic_store(&store->shown_revision, store->revision);

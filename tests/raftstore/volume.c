@@ -48,6 +48,7 @@ void volume_reopen(struct volume *v)
 
 void volume_commit(struct volume *v)
 {
+    executor_finish_batch(v->executor, v->batch);
     engine_write(v->kv, v->batch, false);
     engine_batch_clear(v->batch);
 }
