@@ -27,6 +27,19 @@ void rpc_queue_start(grpc_call *call, const grpc_op *ops, size_t count, struct r
     assert(rc == GRPC_CALL_OK);
 }
 
+struct rpc_ended rpc_queue_start_here(grpc_completion_queue *queue, grpc_call *call,
+                                      const grpc_op *ops, size_t count, struct rpc_event *event)
+{
+    void *tag;
+    int ok;
+    grpc_completion_queue_thread_local_cache_init(queue);
+    rpc_queue_start(call, ops, count, event);
+    if (grpc_completion_queue_thread_local_cache_flush(queue, &tag, &ok) == 0)
+        return (struct rpc_ended){0};
+    SANITIZER_ACQUIRE(tag);
+    return (struct rpc_ended){.event = tag, .ok = ok != 0};
+}
+
 static gpr_timespec time_from_ns(uint64_t deadline_ns)
 {
     if (deadline_ns == UINT64_MAX)

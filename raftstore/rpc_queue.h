@@ -31,6 +31,18 @@ void rpc_queue_announce(struct rpc_event *event);
  * `call` are serialised by the caller. */
 void rpc_queue_start(grpc_call *call, const grpc_op *ops, size_t count, struct rpc_event *event);
 
+/* The same for a batch that as a rule has ended when the call returns: then its event
+ * is not put on the queue, where it would wake the thread that serves it, but comes
+ * back, for the caller to run once it holds no lock. It can be another event that
+ * ended meanwhile, of a call on the same connection; NULL: all are or will be on
+ * `queue`, which is the call's. */
+struct rpc_ended {
+    struct rpc_event *event;
+    bool ok;
+};
+struct rpc_ended rpc_queue_start_here(grpc_completion_queue *queue, grpc_call *call,
+                                      const grpc_op *ops, size_t count, struct rpc_event *event);
+
 /* Waits for one event until `deadline_ns` (clock_ns(); UINT64_MAX: no deadline)
  * and runs it. False when the queue is shut down and empty. */
 bool rpc_queue_serve(grpc_completion_queue *queue, uint64_t deadline_ns);

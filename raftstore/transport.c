@@ -186,21 +186,41 @@ static void stream_batch_ended(struct stream *stream)
     peer_unref(peer);
 }
 
-/* Hands the oldest message to gRPC unless one is under way. All but the last of a
- * burst only fill its buffer: one system call sends them together. */
-static void stream_send_next(struct stream *stream)
+/* Whether there is a message to send, and none under way; it is taken from the queue
+ * then. All but the last of a burst only fill gRPC's buffer: one system call sends
+ * them together. */
+static bool stream_next_op(struct stream *stream, grpc_op *ret_op)
 {
     struct send_queue *queue = &stream->peer->queue;
     bool current = stream->peer->stream == stream;
     if (!current || !stream->connected || stream->sending != NULL || queue->count == 0)
-        return;
+        return false;
     stream->sending = send_queue_pop(queue);
-    grpc_op op = {
+    *ret_op = (grpc_op){
         .op = GRPC_OP_SEND_MESSAGE,
         .flags = queue->count > 0 ? GRPC_WRITE_BUFFER_HINT : 0,
         .data.send_message.send_message = stream->sending,
     };
-    stream_start(stream, &op, &stream->on_sent);
+    return true;
+}
+
+static void stream_send_next(struct stream *stream)
+{
+    grpc_op op;
+    if (stream_next_op(stream, &op))
+        stream_start(stream, &op, &stream->on_sent);
+}
+
+/* The same from outside of the loop's thread, which is not woken when the message has
+ * left at once. */
+static struct rpc_ended stream_send_here(struct stream *stream)
+{
+    grpc_op op;
+    if (!stream_next_op(stream, &op))
+        return (struct rpc_ended){0};
+    stream->batches++;
+    return rpc_queue_start_here(rpc_loop_queue(stream->peer->transport->config.loop), stream->call,
+                                &op, 1, &stream->on_sent);
 }
 
 static void on_connected(struct rpc_event *event, bool ok)
@@ -601,14 +621,17 @@ static bool peer_is_open(struct transport_peer *peer)
 /* `*message` is taken and nulled when there is room, else it is noted as dropped. */
 static bool peer_send(struct transport_peer *peer, grpc_byte_buffer **message)
 {
+    struct rpc_ended ended = {0};
     pthread_mutex_lock(&peer->lock);
     bool taken = peer_takes(peer, grpc_byte_buffer_length(*message));
     if (taken) {
         send_queue_push(&peer->queue, *message);
         *message = NULL;
-        stream_send_next(peer->stream);
+        ended = stream_send_here(peer->stream);
     }
     pthread_mutex_unlock(&peer->lock);
+    if (ended.event != NULL)
+        ended.event->run(ended.event, ended.ok);
     return taken;
 }
 
