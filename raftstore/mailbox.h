@@ -32,8 +32,15 @@ void mailbox_put_always(struct mailbox *box, struct mail *mail);
 /* The same without waking the owner: for mail that only prepares a later one. */
 void mailbox_put_quietly(struct mailbox *box, struct mail *mail);
 
+/* For mail that can wait a little: it does not wake an owner that naps. */
+bool mailbox_put_soon(struct mailbox *box, struct mail *mail);
+void mailbox_put_soon_always(struct mailbox *box, struct mail *mail);
+
 /* Everything there is, oldest first; waits up to `wait_ms` for the first. NULL when
  * there was none. */
 struct mail *mailbox_take_all(struct mailbox *box, uint64_t wait_ms);
+/* The same; with nothing but what can wait a little it waits on, until there is
+ * something else or the time is over. */
+struct mail *mailbox_nap(struct mailbox *box, uint64_t wait_ms);
 
 #endif

@@ -662,3 +662,10 @@ void peer_send_held(struct peer *peer)
         raft_message_release(&note);
     }
 }
+
+bool peer_is_settled(const struct peer *peer)
+{
+    struct raft_status status;
+    peer_check(peer, raft_node_status(peer->node, &status), "status");
+    return status.last_index == status.hard_state.commit;
+}

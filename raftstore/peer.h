@@ -102,6 +102,8 @@ void peer_drive(struct peer *peer);
  * when there was nothing to do for HOLDBACK_MS, and at every tick. */
 bool peer_has_held(const struct peer *peer);
 void peer_send_held(struct peer *peer);
+/* Nothing in the log waits for an acknowledgement. */
+bool peer_is_settled(const struct peer *peer);
 
 /* The Raft part of a status. */
 void peer_status(struct peer *peer, struct store_status *status);

@@ -193,6 +193,25 @@ static uint64_t raft_worker_tick(struct raft_worker *worker, uint64_t next_ns)
     return next_ns;
 }
 
+/* Waits for mail until the next tick, or for HOLDBACK_MS while messages are held back,
+ * which go out when nothing has happened in that time. As long as that is what this
+ * thread waits for, it is not woken for what nobody waits for. */
+static struct mail *raft_worker_wait(struct raft_worker *worker, uint64_t next_ns)
+{
+    struct peer *peer = worker->peer;
+    uint64_t now = clock_ns();
+    uint64_t wait_ms = next_ns > now ? (next_ns - now) / NS_PER_MS + 1 : 0;
+    if (!peer_has_held(peer))
+        return mailbox_take_all(worker->mailbox, wait_ms);
+    if (wait_ms > HOLDBACK_MS)
+        wait_ms = HOLDBACK_MS;
+    struct mail *mails = peer_is_settled(peer) ? mailbox_nap(worker->mailbox, wait_ms)
+                                               : mailbox_take_all(worker->mailbox, wait_ms);
+    if (clock_ns() - now >= wait_ms * NS_PER_MS)
+        peer_send_held(peer);
+    return mails;
+}
+
 static void *raft_worker_run(void *arg)
 {
     struct raft_worker *worker = arg;
@@ -201,13 +220,7 @@ static void *raft_worker_run(void *arg)
     peer_drive(worker->peer);
     raft_worker_publish(worker);
     while (!worker->stopping) {
-        uint64_t now = clock_ns();
-        uint64_t wait_ms = next_ns > now ? (next_ns - now) / NS_PER_MS + 1 : 0;
-        if (peer_has_held(worker->peer) && wait_ms > HOLDBACK_MS)
-            wait_ms = HOLDBACK_MS;
-        struct mail *mails = mailbox_take_all(worker->mailbox, wait_ms);
-        if (mails == NULL)
-            peer_send_held(worker->peer);
+        struct mail *mails = raft_worker_wait(worker, next_ns);
         while (mails != NULL) {
             struct mail *next = mails->next;
             raft_worker_handle(worker, (struct raft_mail *)mails);
@@ -346,7 +359,10 @@ void raft_worker_deliver(struct raft_worker *worker, const struct wire_envelope 
         raft_mail_free(mail);
         return;
     }
-    if (!mailbox_put(worker->mailbox, &mail->mail)) {
+    /* Of all members' acknowledgements some come when a majority's have. */
+    bool urgent =
+        mail->message.message.type != RAFT_MESSAGE_APPEND_RESPONSE || mail->message.message.reject;
+    if (!(urgent ? mailbox_put : mailbox_put_soon)(worker->mailbox, &mail->mail)) {
         atomic_fetch_sub(&worker->message_bytes, bytes);
         raft_mail_free(mail);
     }
@@ -372,7 +388,10 @@ void raft_worker_applied(void *ctx, const struct apply_report *report)
     if (report->seq_count > 0)
         mail->applied.seqs = mem_dup(report->seqs, report->seq_count * sizeof(*report->seqs));
     mail->applied.report.seqs = mail->applied.seqs;
-    mailbox_put_always(worker->mailbox, &mail->mail);
+    if (report->installed)
+        mailbox_put_always(worker->mailbox, &mail->mail);
+    else
+        mailbox_put_soon_always(worker->mailbox, &mail->mail);
 }
 
 bool raft_worker_snapshot_arrived(struct raft_worker *worker, const struct wire_envelope *envelope,

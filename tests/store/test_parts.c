@@ -202,6 +202,63 @@ Test(mailbox, keeps_the_order_and_the_bound)
     mailbox_free(box);
 }
 
+#define NAP_MS 50
+
+static uint64_t ns_since(uint64_t start_ns)
+{
+    return clock_ns() - start_ns;
+}
+
+Test(mailbox, a_nap_goes_on_when_there_is_only_what_can_wait)
+{
+    struct mailbox *box = mailbox_new(2);
+    struct mail mails[3] = {{.kind = 0}, {.kind = 1}, {.kind = 2}};
+    cr_assert(mailbox_put_soon(box, &mails[0]));
+    uint64_t start_ns = clock_ns();
+    struct mail *all = mailbox_nap(box, NAP_MS);
+    cr_assert_geq(ns_since(start_ns), NAP_MS * 1000000ull);
+    cr_assert_eq(all, &mails[0]);
+    cr_assert_null(all->next);
+    cr_assert(mailbox_put_soon(box, &mails[1]));
+    cr_assert_eq(mailbox_take_all(box, 600000), &mails[1], "who does not nap takes it at once");
+    mailbox_put_soon_always(box, &mails[1]);
+    cr_assert(mailbox_put(box, &mails[2]));
+    cr_assert_not(mailbox_put_soon(box, &mails[0]));
+    all = mailbox_nap(box, 600000);
+    cr_assert_eq(all, &mails[1]);
+    cr_assert_eq(all->next, &mails[2]);
+    mailbox_free(box);
+}
+
+static void *put_what_can_wait(void *arg)
+{
+    static struct mail mail;
+    mailbox_put_soon_always(arg, &mail);
+    return NULL;
+}
+
+static void *put_what_cannot(void *arg)
+{
+    static struct mail mail;
+    mailbox_put_always(arg, &mail);
+    return NULL;
+}
+
+Test(mailbox, only_what_cannot_wait_wakes_an_owner_that_naps, .timeout = 60)
+{
+    struct mailbox *box = mailbox_new(2);
+    pthread_t thread;
+    uint64_t start_ns = clock_ns();
+    pthread_create(&thread, NULL, put_what_can_wait, box);
+    cr_assert_not_null(mailbox_nap(box, NAP_MS));
+    cr_assert_geq(ns_since(start_ns), NAP_MS * 1000000ull);
+    pthread_join(thread, NULL);
+    pthread_create(&thread, NULL, put_what_cannot, box);
+    cr_assert_not_null(mailbox_nap(box, 600000));
+    pthread_join(thread, NULL);
+    mailbox_free(box);
+}
+
 /* --- proposals --- */
 
 static uint64_t add_put(struct proposals *proposals, struct counted *counted, size_t value_size)
