@@ -40,6 +40,7 @@ static int take_version(struct dir *dir, const struct look *look)
     tree_view_ref(look->tree);
     dir->tree = look->tree;
     dir->version = look->attr.version;
+    dir->moment = look->moment;
     dir->taken_ns = clock_ns();
     dir->path = mem_strdup(look->path);
     dir->is_at_end = false;

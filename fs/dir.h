@@ -28,6 +28,7 @@ struct dir {
 
     pthread_mutex_t lock;   /* guards the rest */
     uint64_t version;       /* that it lists */
+    uint64_t moment;        /* of the look that found it */
     struct tree_view *tree; /* NULL: at the end, or it got too old */
     uint64_t taken_ns;
     char *path; /* in that view */

@@ -330,6 +330,15 @@ void dirty_map_drop(struct dirty_map *map, const struct dirty_owner *owner)
     map->count = kept;
 }
 
+void dirty_map_give(struct dirty_map *map, struct dirty_owner *owner)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        discharge(map, map->extents[i]);
+        map->extents[i]->owner = owner;
+        charge(map, map->extents[i]);
+    }
+}
+
 void dirty_map_take(struct dirty_map *map, struct dirty_map *into)
 {
     size_t kept = 0;

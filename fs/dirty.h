@@ -68,6 +68,9 @@ void dirty_map_truncate(struct dirty_map *map, uint64_t size);
 /* Drops the extents of `owner`. */
 void dirty_map_drop(struct dirty_map *map, const struct dirty_owner *owner);
 
+/* All extents are `owner`'s from now on. */
+void dirty_map_give(struct dirty_map *map, struct dirty_owner *owner);
+
 /* Moves the extents of every owner that is marked to `into`, which is empty.
  * There they have no owner. */
 void dirty_map_take(struct dirty_map *map, struct dirty_map *into);

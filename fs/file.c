@@ -24,16 +24,6 @@ static struct file *file_new(struct fs *fs, struct inode *inode)
     return file;
 }
 
-void file_free(struct file *file)
-{
-    if (file == NULL)
-        return;
-    assert(file->handles == NULL && file->publish == NULL && file->view == NULL);
-    assert(file->waiters.count == 0);
-    pthread_mutex_destroy(&file->lock);
-    free(file);
-}
-
 static struct file *file_of(struct fs *fs, struct inode *inode)
 {
     struct file *file = inode_file(inode);
@@ -55,6 +45,37 @@ size_t file_cost(const struct file *file)
 void file_recharge(struct file *file, size_t before)
 {
     budget_recharge(&file->fs->budget, before, file_cost(file));
+}
+
+static void drop_layers(struct file *file)
+{
+    size_t before = file_cost(file);
+
+    layer_clear(&file->in_flight);
+    layer_clear(&file->dirty);
+    file_recharge(file, before);
+}
+
+/* Nobody has it open, and nobody will: what may be left of it goes. */
+static void close_file(struct file *file)
+{
+    assert(file->handles == NULL && file->publish == NULL);
+    drop_layers(file);
+    view_unref(file->view);
+    file->view = NULL;
+    file->is_detached = false;
+    file->if_version = 0;
+    file->left_ns = 0;
+}
+
+void file_free(struct file *file)
+{
+    if (file == NULL)
+        return;
+    assert(file->waiters.count == 0);
+    close_file(file);
+    pthread_mutex_destroy(&file->lock);
+    free(file);
 }
 
 bool file_is_clean(const struct file *file)
@@ -302,6 +323,7 @@ static struct handle *handle_add(struct file *file, int flags, uint32_t pid)
     handle->view = view_ref(file->view);
     handle->next = file->handles;
     file->handles = handle;
+    file->left_ns = 0;
     inode_pin_again(file->inode);
     return handle;
 }
@@ -312,6 +334,8 @@ enum file_answer file_open(struct fs *fs, struct inode *inode, const struct look
     struct file *file = file_of(fs, inode);
 
     pthread_mutex_lock(&file->lock);
+    if (file->left_ns != 0)
+        close_file(file); /* a snapshot brought it back */
     enum file_answer answer = file->view != NULL ? file_settle(file, look, ret_round) : FILE_READY;
     if (answer == FILE_READY) {
         bool reads = (flags & O_ACCMODE) != O_WRONLY;
@@ -322,6 +346,18 @@ enum file_answer file_open(struct fs *fs, struct inode *inode, const struct look
     return answer;
 }
 
+/* Under the lock: whether the last version `view`, or NULL, takes the place of what the file
+ * has. What is in flight may be in it already. */
+static bool is_better(const struct file *file, const struct view *view)
+{
+    if (file->view == NULL || view == NULL)
+        return view != NULL;
+    if (view->attr.version == file->view->attr.version)
+        return !file->view->readable;
+    return view->attr.version > file->view->attr.version && file->publish == NULL &&
+           layer_is_empty(&file->in_flight);
+}
+
 struct handle *file_open_removed(struct fs *fs, struct inode *inode, struct view *view, int flags,
                                  uint32_t pid)
 {
@@ -330,7 +366,7 @@ struct handle *file_open_removed(struct fs *fs, struct inode *inode, struct view
     struct handle *handle = NULL;
 
     pthread_mutex_lock(&file->lock);
-    if (file->view == NULL && view != NULL)
+    if (is_better(file, view))
         file_advance(file, view_ref(view));
     if (file->view != NULL && (!reads || file->view->readable))
         handle = handle_add(file, flags, pid);
@@ -364,13 +400,11 @@ static bool has_open_handle(const struct file *file)
     return false;
 }
 
-static void drop_layers(struct file *file)
+/* Under the lock: the last one has closed a removed file. */
+static void leave(struct file *file)
 {
-    size_t before = file_cost(file);
-
-    layer_clear(&file->in_flight);
-    layer_clear(&file->dirty);
-    file_recharge(file, before);
+    layer_give(&file->dirty, &file->left);
+    file->left_ns = clock_ns();
 }
 
 void file_unlock(struct file *file)
@@ -381,8 +415,8 @@ void file_unlock(struct file *file)
     size_t freed = 0;
 
     /* The owners in the layers go with the handles. */
-    if (!has_open && file->is_detached && file->publish == NULL)
-        drop_layers(file);
+    if (!has_open && file->is_detached && file->publish == NULL && file->left_ns == 0)
+        leave(file);
     while (*link != NULL) {
         struct handle *handle = *link;
         if (is_needed(handle, has_open)) {
@@ -393,13 +427,9 @@ void file_unlock(struct file *file)
             freed++;
         }
     }
-    if (file->handles == NULL && file->publish == NULL) {
-        drop_layers(file);
-        view_unref(file->view);
-        file->view = NULL;
-        file->is_detached = false;
-        file->if_version = 0;
-    }
+    if (file->handles == NULL && file->publish == NULL &&
+        (file->left_ns == 0 || file_is_clean(file)))
+        close_file(file);
     pthread_mutex_unlock(&file->lock);
     for (size_t i = 0; i < freed; i++)
         inode_unpin(inode);
@@ -431,6 +461,7 @@ void file_abandon(struct inode *inode)
     pthread_mutex_lock(&file->lock);
     assert(file->publish == NULL);
     file->is_detached = true;
+    drop_layers(file);
     for (struct handle *handle = file->handles; handle != NULL; handle = handle->next)
         handle->is_released = true;
     file_unlock(file);
@@ -565,6 +596,8 @@ void file_renew_views(struct inode *inode)
     struct attr attr;
 
     pthread_mutex_lock(&file->lock);
+    if (file->left_ns != 0 && clock_ns() - file->left_ns > FILE_LEFT_NS)
+        close_file(file);
     /* The store has the only other copy of a removed file. */
     bool renews = has_aged_view(file) && file->publish == NULL && !file_check_detached(file);
     if (renews && inode_path(inode, path)) {

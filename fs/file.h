@@ -21,7 +21,8 @@
  *   - While a handle can read, `view` is readable.
  *
  * A removed file goes on for those who have it open: nothing of it is published
- * any more, and its layers go with the last handle.
+ * any more. What was written to it and never published outlives its last handle for a
+ * moment: somebody else on this node may be in the middle of opening it.
  *
  * The file belongs to its inode and is freed with it; a handle pins the inode,
  * and so does a publish. Nothing here waits or calls the store's asynchronous
@@ -54,6 +55,8 @@
 #define FILE_SPLIT_CHUNKS_MAX  (COMMAND_CHUNKS_MAX / 4)
 /* What a removed file that is still open may hold in memory. */
 #define FILE_REMOVED_COST_MAX (64u << 20)
+/* For so long it holds that at least when nobody has it open any more. */
+#define FILE_LEFT_NS 2000000000ull
 
 struct fs;
 struct publish;
@@ -110,6 +113,8 @@ struct file {
     struct publish *publish; /* the one under way, or NULL */
     struct waiters waiters;  /* for its end */
     bool is_detached;        /* removed: nothing is published any more */
+    struct dirty_owner left; /* of what was written by those who have closed it since */
+    uint64_t left_ns;        /* when the last of them did; 0: somebody has it open */
     uint64_t if_version;     /* the next publish is refused unless the file has it; 0: any */
 };
 
@@ -120,6 +125,7 @@ struct look {
     struct tree_view *tree;
     const char *path;
     struct attr attr;
+    uint64_t moment;   /* of the inode table, before the look */
     uint64_t since_ns; /* the read point was reached by then */
     uint64_t until_ns; /* it shows all there is to see till then; 0: it may not any more */
     struct given_look given;
@@ -151,8 +157,8 @@ void file_note_set_removed(struct inode *inode, const struct command_set_attr *s
 /* Opens what `look` found; it pins the inode again. `flags` as for open(2). */
 enum file_answer file_open(struct fs *fs, struct inode *inode, const struct look *look, int flags,
                            uint32_t pid, struct handle **ret_handle, uint64_t *ret_round);
-/* Opens a removed file that is open already, or version `view` of one that was
- * looked up just before. NULL: neither. */
+/* Opens a removed file that is open already, or was a moment ago, or version `view` of one
+ * that was looked up just before, its last. NULL: neither. */
 struct handle *file_open_removed(struct fs *fs, struct inode *inode, struct view *view, int flags,
                                  uint32_t pid);
 
@@ -238,7 +244,8 @@ void file_note_mode_set(struct inode *inode);
 void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,
                         const struct look *look);
 
-/* Replaces views that are too old; on the apply thread. */
+/* Replaces views that are too old, and drops what was left of a removed file long enough ago;
+ * on the apply thread. */
 void file_renew_views(struct inode *inode);
 
 /* Drops all handles without publishing: the mount is gone. */

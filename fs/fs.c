@@ -52,10 +52,29 @@ static void note_everything(struct fs *fs)
     invalidator_wake(&fs->invalidator);
 }
 
+/* Of a file that was looked up a moment ago. What is not there any more is removed by a
+ * change to come. */
+static void renew_recent(struct fs *fs, const struct change *change)
+{
+    struct view *view = NULL;
+    struct attr attr;
+
+    if (change->type != FILE_REGULAR || !recent_has(&fs->recent, change->id))
+        return;
+    struct tree_view *tree = tree_view_new(fs->tree);
+    if (tree_stat(tree, change->path, &attr) == 0 && attr.id == change->id)
+        view = view_new(tree, &attr);
+    recent_change(&fs->recent, change->id, view);
+    view_unref(view);
+    tree_view_unref(tree);
+}
+
 static void fs_observe(void *ctx, const struct change *changes, size_t count)
 {
     struct fs *fs = ctx;
+    bool needs_fresh = fresh_is_needed(changes, count);
 
+    fresh_release(&fs->fresh);
     for (size_t i = 0; i < count; i++) {
         const struct change *change = &changes[i];
         switch (change->kind) {
@@ -71,9 +90,11 @@ static void fs_observe(void *ctx, const struct change *changes, size_t count)
             inode_note_exchanged(&fs->inodes, change->path, change->to);
             break;
         case CHANGE_CREATED:
-            break; /* taken back before it was acknowledged: recall.h */
+            if (needs_fresh)
+                fresh_add(&fs->fresh, &fs->inodes, change);
+            break;
         case CHANGE_CONTENT:
-            recent_forget(&fs->recent, change->id);
+            renew_recent(fs, change);
             break;
         case CHANGE_EVERYTHING:
             note_everything(fs);
@@ -137,6 +158,7 @@ void fs_free(struct fs *fs)
     recall_release(&fs->recall);
     watch_history_release(&fs->history);
     watch_nodes_release(&fs->watch_nodes);
+    fresh_release(&fs->fresh);
     recent_release(&fs->recent);
     inode_table_release(&fs->inodes);
     budget_release(&fs->budget);

@@ -24,6 +24,7 @@
 
 #include "fs/behind.h"
 #include "fs/budget.h"
+#include "fs/fresh.h"
 #include "fs/given.h"
 #include "fs/inode.h"
 #include "fs/invalidator.h"
@@ -85,7 +86,9 @@ struct fs {
     struct watch_history history;
     struct watch_nodes watch_nodes;
     struct init_handshake init;
-    uint64_t renewed_ns; /* of the apply thread: when views were last looked over */
+    /* Of the apply thread. */
+    struct fresh fresh;
+    uint64_t renewed_ns; /* when views were last looked over */
 
     pthread_mutex_t objects_lock;
     struct fs_object objects; /* the head of a ring */

@@ -62,7 +62,8 @@ static struct inode *table_add(struct inode_table *table, uint64_t id, enum file
     return inode;
 }
 
-static void table_drop(struct inode_table *table, struct inode *inode)
+/* For inode_free(), without the lock. */
+static struct inode *table_take(struct inode_table *table, struct inode *inode)
 {
     struct inode **link = bucket_of(table, inode->id);
 
@@ -70,16 +71,25 @@ static void table_drop(struct inode_table *table, struct inode *inode)
         link = &(*link)->next;
     *link = inode->next;
     table->count--;
+    return inode;
+}
+
+static struct inode *table_take_if_unused(struct inode_table *table, struct inode *inode)
+{
+    bool is_used = inode->lookups > 0 || inode->pins > 0 || inode->id == ATTR_ROOT_ID;
+
+    return is_used ? NULL : table_take(table, inode);
+}
+
+/* NULL is fine. */
+static void inode_free(struct inode *inode)
+{
+    if (inode == NULL)
+        return;
     file_free(inode->file);
     remains_free(inode->remains);
     free(inode->path);
     free(inode);
-}
-
-static void table_drop_if_unused(struct inode_table *table, struct inode *inode)
-{
-    if (inode->lookups == 0 && inode->pins == 0 && inode->id != ATTR_ROOT_ID)
-        table_drop(table, inode);
 }
 
 static void set_path(struct inode *inode, const char *path)
@@ -101,7 +111,7 @@ void inode_table_release(struct inode_table *table)
     for (size_t i = 0; i < table->bucket_count; i++) {
         while (table->buckets[i] != NULL) {
             assert(table->buckets[i]->pins == 0);
-            table_drop(table, table->buckets[i]);
+            inode_free(table_take(table, table->buckets[i]));
         }
     }
     free(table->buckets);
@@ -134,15 +144,17 @@ void inode_unpin(struct inode *inode)
     pthread_mutex_lock(&table->lock);
     assert(inode->pins > 0);
     inode->pins--;
-    table_drop_if_unused(table, inode);
+    struct inode *unused = table_take_if_unused(table, inode);
     pthread_mutex_unlock(&table->lock);
+    inode_free(unused);
 }
 
-struct inode *inode_remember(struct inode_table *table, uint64_t id, enum file_type type,
-                             const char *path)
+/* Under the lock. */
+static struct inode *remember(struct inode_table *table, uint64_t id, enum file_type type,
+                              const char *path)
 {
-    pthread_mutex_lock(&table->lock);
     struct inode *inode = table_find(table, id);
+
     if (inode == NULL)
         inode = table_add(table, id, type, path);
     else if (strcmp(inode->path, path) != 0)
@@ -150,6 +162,55 @@ struct inode *inode_remember(struct inode_table *table, uint64_t id, enum file_t
     inode->removed = false;
     inode->lost = false;
     inode->pins++;
+    return inode;
+}
+
+struct inode *inode_remember(struct inode_table *table, uint64_t id, enum file_type type,
+                             const char *path)
+{
+    pthread_mutex_lock(&table->lock);
+    struct inode *inode = remember(table, id, type, path);
+    pthread_mutex_unlock(&table->lock);
+    return inode;
+}
+
+/* Under the lock: `id` was removed or renamed; 0: anything may have been. */
+static void note_move(struct inode_table *table, uint64_t id)
+{
+    uint64_t moment = atomic_load(&table->moment);
+
+    table->moves[moment % INODE_MOVES_MAX] = id;
+    atomic_store(&table->moment, moment + 1);
+}
+
+/* Under the lock. */
+static bool may_have_moved(const struct inode_table *table, uint64_t id, uint64_t since)
+{
+    uint64_t now = atomic_load(&table->moment);
+
+    if (now - since > INODE_MOVES_MAX)
+        return true;
+    for (uint64_t at = since; at < now; at++) {
+        uint64_t moved = table->moves[at % INODE_MOVES_MAX];
+        if (moved == id || moved == 0)
+            return true;
+    }
+    return false;
+}
+
+uint64_t inode_table_moment(struct inode_table *table)
+{
+    return atomic_load(&table->moment);
+}
+
+struct inode *inode_remember_found(struct inode_table *table, uint64_t id, enum file_type type,
+                                   const char *path, uint64_t moment)
+{
+    struct inode *inode = NULL;
+
+    pthread_mutex_lock(&table->lock);
+    if (!may_have_moved(table, id, moment))
+        inode = remember(table, id, type, path);
     pthread_mutex_unlock(&table->lock);
     return inode;
 }
@@ -174,14 +235,17 @@ bool inode_is_known(struct inode_table *table, uint64_t id)
 
 void inode_forget(struct inode_table *table, uint64_t id, uint64_t count)
 {
+    struct inode *unused = NULL;
+
     pthread_mutex_lock(&table->lock);
     struct inode *inode = table_find(table, id);
     if (inode != NULL && id != ATTR_ROOT_ID) {
         assert(inode->lookups >= count);
         inode->lookups -= count;
-        table_drop_if_unused(table, inode);
+        unused = table_take_if_unused(table, inode);
     }
     pthread_mutex_unlock(&table->lock);
+    inode_free(unused);
 }
 
 bool inode_path(struct inode *inode, char *out)
@@ -236,6 +300,7 @@ void inode_note_removed(struct inode_table *table, const struct change *change)
 {
     pthread_mutex_lock(&table->lock);
     struct inode *inode = table_find(table, change->id);
+    note_move(table, change->id);
     if (inode != NULL) {
         inode->removed = true;
         if (inode->remains == NULL)
@@ -284,7 +349,9 @@ void inode_note_renamed(struct inode_table *table, uint64_t id, const char *from
     pthread_mutex_lock(&table->lock);
     struct inode *inode = table_find(table, id);
     /* A directory that the kernel does not know has no known children either. */
-    if (inode != NULL && inode->type == FILE_DIRECTORY)
+    bool moves_children = inode != NULL && inode->type == FILE_DIRECTORY;
+    note_move(table, moves_children ? 0 : id);
+    if (moves_children)
         move_all_below(table, from, to);
     if (inode != NULL)
         set_path(inode, to);
@@ -294,6 +361,7 @@ void inode_note_renamed(struct inode_table *table, uint64_t id, const char *from
 void inode_note_exchanged(struct inode_table *table, const char *one, const char *other)
 {
     pthread_mutex_lock(&table->lock);
+    note_move(table, 0);
     for (size_t i = 0; i < table->bucket_count; i++) {
         for (struct inode *inode = table->buckets[i]; inode != NULL; inode = inode->next) {
             if (inode->removed)
@@ -312,6 +380,7 @@ size_t inode_table_lose_all(struct inode_table *table)
     size_t count = 0;
 
     pthread_mutex_lock(&table->lock);
+    note_move(table, 0);
     for (size_t i = 0; i < table->bucket_count; i++) {
         for (struct inode *inode = table->buckets[i]; inode != NULL; inode = inode->next) {
             inode->lost = !inode->removed && inode->id != ATTR_ROOT_ID;

@@ -7,6 +7,10 @@
  * what the table was told last, and the store can be ahead of it: whoever looks
  * a path up compares the id it finds, and tries again when it is another.
  *
+ * The table is told nothing of what it does not have. So what was found by a look at the
+ * store is taken in only when nothing happened to it since the look began: what was
+ * removed before it is known here would stay for ever.
+ *
  * An entry lives while the kernel has looked it up more often than it forgot
  * (`lookups`), or somebody pins it. The table's lock guards all entries; it is
  * held for moments only and no other lock is taken under it, so that it may be
@@ -20,6 +24,7 @@
 #include "raftstore/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,11 +51,17 @@ struct inode {
     struct remains *remains;
 };
 
+/* So many removals and renames are remembered; a look that takes longer is repeated. */
+#define INODE_MOVES_MAX 256
+
 struct inode_table {
     pthread_mutex_t lock;
     struct inode **buckets;
     size_t bucket_count; /* a power of two */
     size_t count;
+    /* How many removals and renames it was told of. Changed under the lock. */
+    _Atomic uint64_t moment;
+    uint64_t moves[INODE_MOVES_MAX]; /* whose they were, a ring; 0: of anything */
 };
 
 /* With the root in it. */
@@ -64,9 +75,17 @@ void inode_pin_again(struct inode *inode);
 /* NULL is fine. May free the inode. */
 void inode_unpin(struct inode *inode);
 
-/* Finds or makes the entry, which is at `path` now, and pins it. */
+/* Finds or makes the entry, which is at `path` now, and pins it. On the apply thread:
+ * elsewhere nobody knows what is now. */
 struct inode *inode_remember(struct inode_table *table, uint64_t id, enum file_type type,
                              const char *path);
+
+/* Before a look at the store. */
+uint64_t inode_table_moment(struct inode_table *table);
+/* As inode_remember(), of what a look found that began at `moment`. NULL: it may have been
+ * removed or renamed since, and the look is to be repeated. */
+struct inode *inode_remember_found(struct inode_table *table, uint64_t id, enum file_type type,
+                                   const char *path, uint64_t moment);
 
 /* A reply is about to give the kernel one more reference. False: it had none. */
 bool inode_add_lookup(struct inode *inode);

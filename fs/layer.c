@@ -248,6 +248,18 @@ void layer_take(struct layer *layer, struct layer *into)
         layer_clear(layer);
 }
 
+void layer_give(struct layer *layer, struct dirty_owner *owner)
+{
+    dirty_map_give(&layer->extents, owner);
+    for (size_t i = 0; i < layer->append_count; i++) {
+        struct layer_append append = uncharge_append(layer, i);
+        append.owner = owner;
+        layer->appends[i] = append;
+        layer->append_bytes += append.size;
+        charge_append(layer, owner, append.size + DIRTY_EXTENT_COST);
+    }
+}
+
 void layer_drop(struct layer *layer, const struct dirty_owner *owner)
 {
     size_t kept = 0;

@@ -82,6 +82,9 @@ void layer_clear_suid(struct layer *layer);
 /* Moves the truncation and what marked owners wrote to `into`, which is empty. */
 void layer_take(struct layer *layer, struct layer *into);
 
+/* All of it is `owner`'s from now on. */
+void layer_give(struct layer *layer, struct dirty_owner *owner);
+
 /* Drops what `owner` wrote. */
 void layer_drop(struct layer *layer, const struct dirty_owner *owner);
 

@@ -39,7 +39,7 @@ struct name_request {
     int flags;      /* of open(2) with O_CREAT */
     uint32_t pid;
     struct inode *made; /* by create, pinned, or NULL */
-    bool is_new;
+    bool is_new;        /* this request has made it */
 
     /* Of a rename. */
     struct inode *new_parent; /* pinned, or NULL */

@@ -52,7 +52,9 @@ static struct inode *page_entry(struct dir_page *page, struct fuse_entry_param *
         return NULL;
     struct inode *inode = inode_pin(inodes, attr.id);
     if (inode == NULL) {
-        inode = inode_remember(inodes, attr.id, attr.type, path);
+        inode = inode_remember_found(inodes, attr.id, attr.type, path, dir->moment);
+        if (inode == NULL)
+            return NULL;
     } else {
         /* Known: its path is newer, and it may be open with unpublished data. */
         const struct look look = {.attr = dir->attr};

@@ -34,19 +34,21 @@ static void lookup_free(struct request *request)
 
 static void lookup_step(struct request *request, const struct op_result *result);
 
-static void lookup_reply(struct lookup *lookup, const struct resolved *resolved,
-                         const struct attr *attr)
+static int lookup_reply(struct lookup *lookup, const struct look *look, const struct attr *attr)
 {
     struct fs *fs = lookup->request.fs;
-    const struct look *look = &resolved->look;
-    struct inode *inode = inode_remember(&fs->inodes, attr->id, attr->type, look->path);
-    const struct keep keep = resolve_keep(fs, look, inode);
+    struct inode *inode =
+        inode_remember_found(&fs->inodes, attr->id, attr->type, look->path, look->moment);
 
+    if (inode == NULL)
+        return KE_STALE;
+    const struct keep keep = resolve_keep(fs, look, inode);
     if (attr->type == FILE_REGULAR)
         recent_add(&fs->recent, view_new(look->tree, &look->attr));
     reply_entry(lookup->request.req, inode, attr, &keep);
     inode_unpin(inode);
     request_end(&lookup->request);
+    return 0;
 }
 
 static void lookup_missing(struct lookup *lookup, const struct look *look)
@@ -57,21 +59,24 @@ static void lookup_missing(struct lookup *lookup, const struct look *look)
     request_end(&lookup->request);
 }
 
-/* The child is there; it may be open here, with more than the store has. */
-static void lookup_found(struct lookup *lookup, const struct resolved *resolved)
+/* The child is there; it may be open here, with more than the store has. KE_STALE: it was
+ * removed or renamed since the look, or may have been. */
+static int lookup_found(struct lookup *lookup, const struct look *look)
 {
-    struct inode *inode = inode_pin(&lookup->request.fs->inodes, resolved->look.attr.id);
-    struct attr attr = resolved->look.attr;
+    struct inode *inode = inode_pin(&lookup->request.fs->inodes, look->attr.id);
+    struct attr attr = look->attr;
     enum file_answer answer = FILE_READY;
     uint64_t round;
+    int code = 0;
 
     if (inode != NULL)
-        answer = file_show(inode, &resolved->look, 0, &attr, &round);
+        answer = file_show(inode, look, 0, &attr, &round);
     if (answer == FILE_READY)
-        lookup_reply(lookup, resolved, &attr);
+        code = lookup_reply(lookup, look, &attr);
     else
         request_wait_file(&lookup->request, inode, round, lookup_step);
     inode_unpin(inode);
+    return code;
 }
 
 static void lookup_step(struct request *request, const struct op_result *result)
@@ -82,16 +87,18 @@ static void lookup_step(struct request *request, const struct op_result *result)
 
     if (code == 0)
         code = resolve_child(request, lookup->parent, lookup->name, &resolved);
-    if (request_read_again(request, code, lookup_step))
-        return;
     if (result->code == 0 && code == KE_NOT_FOUND) {
         lookup_missing(lookup, &resolved.look);
-    } else if (code != 0) {
-        request_fail(request, code);
-    } else {
-        lookup_found(lookup, &resolved);
-        look_release(&resolved.look);
+        return;
     }
+    if (code == 0) {
+        code = lookup_found(lookup, &resolved.look);
+        look_release(&resolved.look);
+        if (code == 0)
+            return;
+    }
+    if (!request_read_again(request, code, lookup_step))
+        request_fail(request, code);
 }
 
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -200,10 +207,9 @@ static void getattr_removed(struct stat_request *stat)
 {
     const struct keep nothing = {0};
     struct attr attr;
-    nlink_t links;
 
-    if (resolve_removed(stat->request.fs, stat->inode, &attr, &links))
-        getattr_reply(stat, &attr, links, &nothing);
+    if (resolve_removed(stat->inode, &attr))
+        getattr_reply(stat, &attr, 0, &nothing);
     else
         request_fail(&stat->request, KE_STALE);
 }

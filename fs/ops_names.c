@@ -117,6 +117,29 @@ static void name_look(struct name_request *name)
         request_fail(request, name->may_exist ? KE_STALE : KE_TIMEOUT);
 }
 
+/* What was to be opened, or made, is no file. The kernel goes on from a symbolic link, or
+ * the like, when it looks that up anew. */
+static void name_met_other(struct name_request *name)
+{
+    struct request *request = &name->request;
+    struct resolved resolved;
+
+    request->read_point_ns = clock_ns();
+    int code = resolve_child(request, name->parent, name->name, &resolved);
+    bool is_there = code == 0;
+    if (is_there)
+        look_release(&resolved.look);
+    bool is_gone = code == KE_NOT_FOUND || (is_there && resolved.look.attr.type == FILE_REGULAR);
+    if (is_there && resolved.look.attr.type == FILE_DIRECTORY)
+        request_fail(request, KE_IS_DIR);
+    else if (is_there && resolved.look.attr.type == FILE_SYMLINK && (name->flags & O_NOFOLLOW))
+        request_fail_errno(request, ELOOP);
+    else if (is_gone && request_may_retry(request))
+        name_send(name);
+    else
+        request_fail(request, KE_STALE);
+}
+
 static void name_step(struct request *request, const struct op_result *result)
 {
     struct name_request *name = (struct name_request *)request;
@@ -124,8 +147,7 @@ static void name_step(struct request *request, const struct op_result *result)
     if (result->code == KE_STALE && request_may_retry(request)) {
         name_send(name);
     } else if (result->code == KE_EXISTS && name->may_exist) {
-        /* Something that is no file: the kernel looks it up anew. */
-        request_fail(request, KE_STALE);
+        name_met_other(name);
     } else if (result->code != 0) {
         request_fail(request, result->code);
     } else if (name->makes && !result->has_attr) {

@@ -22,14 +22,14 @@ struct opening {
     uid_t uid;
 };
 
-/* An inode without a path: open already, or looked up a moment ago. */
+/* An inode without a path: open already, or looked up a moment ago. KE_NOT_FOUND: neither. */
 static int open_removed(struct fs *fs, const struct opening *opening, struct handle **ret_handle)
 {
-    struct view *view = recent_find(&fs->recent, opening->inode->id);
+    struct view *view = resolve_last_version(fs, opening->inode);
 
     *ret_handle = file_open_removed(fs, opening->inode, view, opening->flags, opening->pid);
     view_unref(view);
-    return *ret_handle != NULL ? FILE_READY : KE_STALE;
+    return *ret_handle != NULL ? FILE_READY : KE_NOT_FOUND;
 }
 
 /* Returns an enum file_answer or a KE_ code. */
@@ -51,6 +51,12 @@ static int open_inode(struct request *request, const struct opening *opening,
         code = resolved.look.attr.type == FILE_DIRECTORY ? KE_IS_DIR : KE_NOT_REGULAR;
     look_release(&resolved.look);
     return code;
+}
+
+/* Of an inode that is gone the kernel walks the path anew. */
+static void open_failed(struct request *request, int code)
+{
+    request_fail(request, code == KE_NOT_FOUND ? KE_STALE : code);
 }
 
 static void fill_file_info(const struct handle *handle, int flags, struct fuse_file_info *ret_fi)
@@ -104,7 +110,7 @@ static void open_step(struct request *request, const struct op_result *result)
     else if (code == FILE_WAIT)
         request_wait_file(request, open->opening.inode, round, open_step);
     else if (!request_read_again(request, code, open_step))
-        request_fail(request, code);
+        open_failed(request, code);
 }
 
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -141,7 +147,7 @@ static void create_reply(struct name_request *name, struct handle *handle)
     const struct keep nothing = {0};
     struct attr attr;
 
-    /* Nothing is there to truncate in a file that was just made. */
+    /* Nothing is there to truncate in a file that this call has made. */
     if ((name->flags & O_TRUNC) && !name->is_new)
         file_truncate(handle, 0, name->uid != 0, &attr);
     file_show_handle(handle, &attr);
@@ -163,8 +169,8 @@ static void create_opened(struct name_request *name, int code, struct handle *ha
         create_reply(name, handle);
     else if (code == FILE_WAIT)
         request_wait_file(&name->request, name->made, round, create_open);
-    else
-        request_fail(&name->request, code);
+    else if (!request_read_again(&name->request, code, create_open))
+        open_failed(&name->request, code);
 }
 
 /* Opens what was made or found, as it is now. */
@@ -186,8 +192,9 @@ static void create_open(struct request *request, const struct op_result *result)
     create_opened(name, code, handle, round);
 }
 
-/* A new file is empty: opening it needs no look at the store. */
-static void create_open_new(struct name_request *name, const struct attr *attr)
+/* Opening an empty file needs no look at the store. By the time of that it may be removed,
+ * by a command behind the one that has made it; then it is open without a name. */
+static void create_open_empty(struct name_request *name, const struct attr *attr)
 {
     const struct look look = {.path = name->path, .attr = *attr, .since_ns = clock_ns()};
     struct handle *handle = NULL;
@@ -203,9 +210,9 @@ static void reply_create(struct name_request *name, const struct attr *attr)
     const struct op_result done = {0};
 
     name->made = name_made_inode(name, attr);
-    name->is_new = attr->id == attr->version;
-    if (name->is_new && attr->size == 0)
-        create_open_new(name, attr);
+    name->is_new = attr->id == attr->version && attr->size == 0 && attr->ctime_ns == name->time_ns;
+    if (attr->size == 0)
+        create_open_empty(name, attr);
     else
         create_open(&name->request, &done);
 }

@@ -89,17 +89,16 @@ static void setattr_removed(struct setattr_request *setattr)
     struct remains *remains = inode_remains(setattr->inode);
     const struct keep nothing = {0};
     struct attr attr;
-    nlink_t links;
 
     if (remains != NULL) {
         remains_set_attr(remains, &setattr->set, fs_wall_clock_ns());
         file_note_set_removed(setattr->inode, &setattr->set);
     }
-    if (!resolve_removed(setattr->request.fs, setattr->inode, &attr, &links)) {
+    if (!resolve_removed(setattr->inode, &attr)) {
         request_fail(&setattr->request, KE_STALE);
         return;
     }
-    reply_attr(setattr->request.req, &attr, links, &nothing);
+    reply_attr(setattr->request.req, &attr, 0, &nothing);
     request_end(&setattr->request);
 }
 
@@ -149,11 +148,17 @@ static void setattr_show(struct setattr_request *setattr, const struct attr *app
     struct attr attr = *applied;
     uint64_t round;
 
-    if (resolve_inode(request, setattr->inode, &resolved) == 0) {
+    int code = resolve_inode(request, setattr->inode, &resolved);
+    if (code == 0) {
         file_note_set_attr(setattr->inode, &setattr->set, &resolved.look);
         if (file_show(setattr->inode, &resolved.look, 0, &attr, &round) != FILE_READY)
             attr = *applied;
         look_release(&resolved.look);
+    } else if (code == KE_NOT_FOUND) {
+        /* Removed by a command behind this one; who has it open here sees both. */
+        file_note_set_removed(setattr->inode, &setattr->set);
+        if (!resolve_removed(setattr->inode, &attr))
+            attr = *applied;
     }
     setattr_reply(setattr, &attr);
 }

@@ -17,32 +17,42 @@ void recent_release(struct recent *recent)
 void recent_add(struct recent *recent, struct view *view)
 {
     pthread_mutex_lock(&recent->lock);
-    struct view *old = recent->views[recent->next];
-    recent->views[recent->next] = view;
+    struct recent_look *look = &recent->looks[recent->next];
+    struct view *old = look->view;
+    *look = (struct recent_look){.view = view, .looked_ns = clock_ns()};
     recent->next = (recent->next + 1) % RECENT_MAX;
     pthread_mutex_unlock(&recent->lock);
     view_unref(old);
 }
 
-static bool is_expired(const struct view *view, uint64_t now_ns)
+/* Under the lock: the latest, or NULL. */
+static struct recent_look *find(struct recent *recent, uint64_t id)
 {
-    return now_ns - view->taken_ns > RECENT_AGE_NS;
+    uint64_t now_ns = clock_ns();
+
+    for (size_t i = 1; i <= RECENT_MAX; i++) {
+        struct recent_look *look = &recent->looks[(recent->next + RECENT_MAX - i) % RECENT_MAX];
+        if (look->view != NULL && look->view->attr.id == id)
+            return now_ns - look->looked_ns > RECENT_AGE_NS ? NULL : look;
+    }
+    return NULL;
 }
 
 struct view *recent_find(struct recent *recent, uint64_t id)
 {
-    uint64_t now_ns = clock_ns();
-    struct view *found = NULL;
-
     pthread_mutex_lock(&recent->lock);
-    /* From the latest back. */
-    for (size_t i = 1; i <= RECENT_MAX && found == NULL; i++) {
-        struct view *view = recent->views[(recent->next + RECENT_MAX - i) % RECENT_MAX];
-        if (view != NULL && view->attr.id == id && !is_expired(view, now_ns))
-            found = view_ref(view);
-    }
+    const struct recent_look *look = find(recent, id);
+    struct view *view = look != NULL ? view_ref(look->view) : NULL;
     pthread_mutex_unlock(&recent->lock);
-    return found;
+    return view;
+}
+
+bool recent_has(struct recent *recent, uint64_t id)
+{
+    pthread_mutex_lock(&recent->lock);
+    bool has = find(recent, id) != NULL;
+    pthread_mutex_unlock(&recent->lock);
+    return has;
 }
 
 /* Views that are let go of; without the lock, since that may free them. */
@@ -51,10 +61,10 @@ struct dropped {
     size_t count;
 };
 
-static void drop(struct recent *recent, size_t at, struct dropped *dropped)
+static void drop(struct recent_look *look, struct dropped *dropped)
 {
-    dropped->views[dropped->count++] = recent->views[at];
-    recent->views[at] = NULL;
+    dropped->views[dropped->count++] = look->view;
+    look->view = NULL;
 }
 
 static void unref_dropped(const struct dropped *dropped)
@@ -63,15 +73,18 @@ static void unref_dropped(const struct dropped *dropped)
         view_unref(dropped->views[i]);
 }
 
-void recent_forget(struct recent *recent, uint64_t id)
+void recent_change(struct recent *recent, uint64_t id, struct view *view)
 {
     struct dropped dropped = {.count = 0};
 
     pthread_mutex_lock(&recent->lock);
+    struct recent_look *latest = find(recent, id);
     for (size_t i = 0; i < RECENT_MAX; i++) {
-        if (recent->views[i] != NULL && recent->views[i]->attr.id == id)
-            drop(recent, i, &dropped);
+        if (recent->looks[i].view != NULL && recent->looks[i].view->attr.id == id)
+            drop(&recent->looks[i], &dropped);
     }
+    if (latest != NULL && view != NULL)
+        latest->view = view_ref(view);
     pthread_mutex_unlock(&recent->lock);
     unref_dropped(&dropped);
 }
@@ -83,8 +96,9 @@ void recent_expire(struct recent *recent, bool all)
     pthread_mutex_lock(&recent->lock);
     uint64_t now_ns = clock_ns();
     for (size_t i = 0; i < RECENT_MAX; i++) {
-        if (recent->views[i] != NULL && (all || is_expired(recent->views[i], now_ns)))
-            drop(recent, i, &dropped);
+        struct recent_look *look = &recent->looks[i];
+        if (look->view != NULL && (all || now_ns - look->looked_ns > RECENT_AGE_NS))
+            drop(look, &dropped);
     }
     pthread_mutex_unlock(&recent->lock);
     unref_dropped(&dropped);

@@ -45,6 +45,7 @@ static bool look_open(struct request *request, struct resolved *resolved)
     look->since_ns = request->read_point_ns;
     if (look->since_ns == 0)
         return false;
+    look->moment = inode_table_moment(&fs->inodes);
     look->tree = tree_view_new(fs->tree);
     return true;
 }
@@ -86,27 +87,32 @@ int resolve_inode(struct request *request, struct inode *inode, struct resolved 
     return code;
 }
 
-bool resolve_removed(struct fs *fs, struct inode *inode, struct attr *ret_attr, nlink_t *ret_links)
+bool resolve_removed(struct inode *inode, struct attr *ret_attr)
 {
     struct remains *remains = inode_remains(inode);
     struct attr last;
 
-    *ret_links = 0;
     if (remains != NULL)
         remains_get_attr(remains, &last);
     if (file_show_removed(inode, remains != NULL ? &last : NULL, ret_attr))
         return true;
-    if (remains != NULL) {
+    if (remains != NULL)
         *ret_attr = last;
-        return true;
-    }
+    return remains != NULL;
+}
+
+struct view *resolve_last_version(struct fs *fs, struct inode *inode)
+{
+    struct remains *remains = inode_remains(inode);
     struct view *view = recent_find(&fs->recent, inode->id);
-    if (view == NULL)
-        return false;
-    *ret_attr = view->attr;
-    *ret_links = 1;
+    struct attr last = {0};
+
+    if (remains != NULL)
+        remains_get_attr(remains, &last);
+    if (view == NULL || view->attr.version == last.version)
+        return view;
     view_unref(view);
-    return true;
+    return NULL;
 }
 
 int resolve_child_path(struct inode *dir, const char *name, char *dir_path, char *path)

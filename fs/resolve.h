@@ -48,9 +48,13 @@ int resolve_in_tree(const struct inode *inode, struct tree_view *tree, const cha
  * KE_IO, KE_CORRUPT. Nothing to release on failure. */
 int resolve_inode(struct request *request, struct inode *inode, struct resolved *ret_resolved);
 
-/* What is left of a removed inode: its attributes as those see it who have it
- * open, or as it was looked up a moment ago. False: nothing. */
-bool resolve_removed(struct fs *fs, struct inode *inode, struct attr *ret_attr, nlink_t *ret_links);
+/* The attributes of a removed inode, as those see it who have it open. False: nobody knows
+ * them, since a snapshot removed it. */
+bool resolve_removed(struct inode *inode, struct attr *ret_attr);
+
+/* What a removed file was when it was removed, if it was looked up a moment before; with a
+ * reference. */
+struct view *resolve_last_version(struct fs *fs, struct inode *inode);
 
 /* The child `name` of a directory. KE_NOT_FOUND also when there is none: then
  * `look.until_ns` and `look.given` say for how long. KE_STALE only for the directory;

@@ -319,6 +319,7 @@ void run_report(struct run *run, enum change_kind kind, const char *path, const 
         .kind = kind,
         .path = keep_path(executor, path),
         .to = to != NULL ? keep_path(executor, to) : NULL,
+        .type = attr->type,
         .id = attr->id,
         .version = attr->version,
         .nlink = attr->nlink,

@@ -81,7 +81,8 @@ struct change {
     } kind;
     const char *path;
     const char *to;
-    uint64_t id;      /* of the object */
+    enum file_type type; /* of the object */
+    uint64_t id;
     uint64_t version; /* of the object, or of the volume; never less than of the last change */
     uint32_t nlink;   /* names that are left */
     /* Of an object that lost its last name: what it was, for those who have it open; of

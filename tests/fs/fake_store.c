@@ -35,12 +35,13 @@ struct store {
     void *invalidate_ctx;
     pthread_t thread;
 
-    pthread_mutex_t apply_lock; /* guards the next five: who applies */
+    pthread_mutex_t apply_lock; /* guards the next six: who applies */
     struct executor *executor;
     struct engine_batch *batch;
     uint64_t revision;
     size_t applied;
     bool in_snapshot;
+    struct command *follower; /* of the next proposal, or NULL */
 
     atomic_uint_fast64_t shown_revision;
 
@@ -116,16 +117,27 @@ void store_set_invalidate(struct store *store, store_invalidate_fn *invalidate, 
 
 /* --- applying --- */
 
-static void apply_packed(struct store *store, const struct command *cmd,
-                         struct op_result *ret_result)
+static void run_command(struct store *store, const struct command *cmd,
+                        struct op_result *ret_result)
 {
-    size_t size;
+    size_t size, count;
     const void *bytes = command_bytes(cmd, &size);
-    size_t count;
-
     const uint64_t *keys = command_touched(cmd, &count);
+
     set_in_flight(store, keys, count);
     executor_run(store->executor, store->batch, bytes, size, &store->revision, ret_result);
+}
+
+/* `follower` may be NULL. */
+static void apply_packed(struct store *store, const struct command *cmd,
+                         const struct command *follower, struct op_result *ret_result)
+{
+    struct op_result other;
+    size_t count;
+
+    run_command(store, cmd, ret_result);
+    if (follower != NULL)
+        run_command(store, follower, &other);
     executor_finish_batch(store->executor, store->batch);
     engine_write(store->kv, store->batch, false);
     engine_batch_clear(store->batch);
@@ -144,10 +156,18 @@ int fake_store_apply(struct store *store, struct command *cmd)
     struct op_result result;
 
     pthread_mutex_lock(&store->apply_lock);
-    apply_packed(store, cmd, &result);
+    apply_packed(store, cmd, NULL, &result);
     pthread_mutex_unlock(&store->apply_lock);
     command_free(cmd);
     return result.code;
+}
+
+void fake_store_follow(struct store *store, struct command *cmd)
+{
+    pthread_mutex_lock(&store->apply_lock);
+    assert(store->follower == NULL);
+    store->follower = cmd;
+    pthread_mutex_unlock(&store->apply_lock);
 }
 
 void fake_store_begin_snapshot(struct store *store)
@@ -181,8 +201,10 @@ static void run_item(struct store *store, struct fake_item *item, int refuses)
     if (item->cmd == NULL) {
         result.code = 0;
     } else if (refuses == 0 && !op_is_claimed(item->op)) {
-        apply_packed(store, item->cmd, &result);
+        apply_packed(store, item->cmd, store->follower, &result);
         store->applied++;
+        command_free(store->follower);
+        store->follower = NULL;
     }
     op_finish(item->op, &result);
     pthread_mutex_unlock(&store->apply_lock);
@@ -348,6 +370,7 @@ void fake_store_free(struct store *store)
         op_fail(item->op, KE_SHUTDOWN);
         free_item(item);
     }
+    command_free(store->follower);
     executor_free(store->executor);
     engine_batch_free(store->batch);
     tree_free(store->tree);

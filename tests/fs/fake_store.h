@@ -48,6 +48,10 @@ void fake_store_set_leader(struct store *store, uint64_t leader_id);
 /* Applies `cmd`, which is freed, at once: as if another node had proposed it. */
 int fake_store_apply(struct store *store, struct command *cmd);
 
+/* `cmd`, which is taken, is applied right behind the next proposal from the mount, in one
+ * turn with it: both are visible and told before the proposal is answered. */
+void fake_store_follow(struct store *store, struct command *cmd);
+
 /* From here on nothing that is applied is told to the observer, as when the changes
  * come with a snapshot; and commands of the mount succeed without a word on what
  * they did. fake_store_end_snapshot() tells that everything may have changed. */

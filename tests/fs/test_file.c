@@ -165,6 +165,102 @@ Test(file, a_removed_file_holds_a_bounded_amount_of_memory)
     free(block);
 }
 
+/* --- removed files that are just being opened --- */
+
+static void remove_elsewhere(const char *name)
+{
+    struct command *cmd = command_new();
+
+    command_remove(cmd, name, false);
+    cr_assert_eq(fake_store_apply(store, cmd), 0);
+}
+
+static void write_text(struct handle *handle, const char *bytes)
+{
+    const struct file_write write = {.append = true, .data = bytes, .size = strlen(bytes)};
+    uint64_t round;
+
+    cr_assert_eq(file_write(handle, &write, &round), FILE_READY);
+}
+
+static void assert_reads(struct handle *handle, const char *expected)
+{
+    char bytes[32] = {0};
+    size_t got;
+
+    cr_assert_eq(file_read(handle, 0, bytes, sizeof(bytes) - 1, 1, &got), 0);
+    cr_assert_str_eq(bytes, expected);
+}
+
+Test(file, what_was_written_to_a_removed_file_is_there_for_who_opens_it_meanwhile)
+{
+    put("f", 'a', 2);
+    struct handle *writer = open_file("f", O_RDWR);
+    struct inode *inode = writer->inode;
+    struct attr attr;
+
+    inode_pin_again(inode); /* as by a lookup */
+    remove_elsewhere("f");
+    write_text(writer, "xy");
+    file_release(writer);
+    cr_assert(file_show_removed(inode, NULL, &attr));
+    cr_assert_eq(attr.size, 4);
+    for (int i = 0; i < 2; i++) {
+        struct handle *late = file_open_removed(fs, inode, NULL, O_RDWR, 1);
+        cr_assert_not_null(late);
+        assert_reads(late, i == 0 ? "aaxy" : "aaxyz");
+        if (i == 0)
+            write_text(late, "z");
+        file_release(late);
+    }
+    cr_assert_gt(fs->budget.used, 0);
+    inode_unpin(inode);
+    cr_assert_eq(fs->budget.used, 0);
+    cr_assert_eq(fs->inodes.count, 1);
+}
+
+Test(file, what_is_left_of_a_removed_file_goes_after_a_moment)
+{
+    put("f", 'a', 2);
+    struct handle *writer = open_file("f", O_RDWR);
+    struct inode *inode = writer->inode;
+
+    inode_pin_again(inode);
+    remove_elsewhere("f");
+    write_text(writer, "xy");
+    file_release(writer);
+    file_renew_views(inode);
+    cr_assert_gt(fs->budget.used, 0);
+    inode_file(inode)->left_ns -= FILE_LEFT_NS;
+    file_renew_views(inode);
+    cr_assert_eq(fs->budget.used, 0);
+    cr_assert_null(file_open_removed(fs, inode, NULL, O_RDONLY, 1));
+    inode_unpin(inode);
+}
+
+/* Who only writes does not follow what other nodes publish. */
+Test(file, what_was_written_to_a_removed_file_lies_over_its_last_version)
+{
+    put("f", 'a', 2);
+    struct handle *writer = open_file("f", O_WRONLY);
+    struct inode *inode = writer->inode;
+
+    inode_pin_again(inode);
+    put("f", 'b', 3);
+    struct look look = look_at("f");
+    struct view *last = view_new(look.tree, &look.attr);
+    look_release(&look);
+    remove_elsewhere("f");
+    write_text(writer, "xy");
+    file_release(writer);
+    cr_assert_null(file_open_removed(fs, inode, NULL, O_RDONLY, 1));
+    struct handle *late = file_open_removed(fs, inode, last, O_RDONLY, 1);
+    assert_reads(late, "bbbxy");
+    file_release(late);
+    view_unref(last);
+    inode_unpin(inode);
+}
+
 /* --- looks while a publish is under way --- */
 
 static void publish_held(struct handle *handle, struct file_publish *publish)
@@ -191,14 +287,6 @@ static void append_elsewhere(const char *name, const char *bytes)
     look_release(&look);
     command_write(cmd, &write);
     cr_assert_eq(fake_store_apply(store, cmd), 0);
-}
-
-static void write_text(struct handle *handle, const char *bytes)
-{
-    const struct file_write write = {.append = true, .data = bytes, .size = strlen(bytes)};
-    uint64_t round;
-
-    cr_assert_eq(file_write(handle, &write, &round), FILE_READY);
 }
 
 /* The version that was found may have what is in flight already. */

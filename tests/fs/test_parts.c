@@ -174,6 +174,54 @@ Test(inode, a_removed_one_has_no_path_and_another_may_have_it)
     cr_assert_null(path_of(2));
 }
 
+static bool is_taken_in(uint64_t id, const char *path, uint64_t moment)
+{
+    struct inode *inode = inode_remember_found(&table, id, FILE_REGULAR, path, moment);
+
+    inode_unpin(inode);
+    return inode != NULL;
+}
+
+Test(inode, what_was_removed_or_renamed_since_the_look_is_not_taken_in)
+{
+    const struct attr last = {.id = 5};
+    const struct change removal = {
+        .kind = CHANGE_REMOVED, .path = "f", .id = 5, .last = &last, .last_target = ""};
+    uint64_t moment = inode_table_moment(&table);
+
+    inode_note_removed(&table, &removal);
+    cr_assert_not(is_taken_in(5, "f", moment));
+    cr_assert(is_taken_in(6, "g", moment));
+    inode_note_renamed(&table, 6, "g", "h");
+    cr_assert_not(is_taken_in(6, "g", moment));
+    cr_assert(is_taken_in(7, "i", moment));
+    cr_assert(is_taken_in(6, "h", inode_table_moment(&table)));
+}
+
+Test(inode, when_more_has_moved_than_is_remembered_nothing_is_taken_in)
+{
+    uint64_t moment = inode_table_moment(&table);
+
+    for (uint64_t i = 0; i < INODE_MOVES_MAX; i++)
+        inode_note_renamed(&table, 100 + i, "a", "b");
+    cr_assert(is_taken_in(5, "f", moment));
+    inode_note_renamed(&table, 100, "a", "b");
+    cr_assert_not(is_taken_in(5, "f", moment));
+    cr_assert(is_taken_in(5, "f", moment + 1));
+}
+
+Test(inode, when_a_known_directory_has_moved_nothing_is_taken_in)
+{
+    uint64_t moment = inode_table_moment(&table);
+
+    know(2, FILE_DIRECTORY, "d");
+    inode_note_renamed(&table, 2, "d", "e");
+    cr_assert_not(is_taken_in(5, "d/f", moment));
+    moment = inode_table_moment(&table);
+    inode_note_exchanged(&table, "x", "y");
+    cr_assert_not(is_taken_in(5, "e/f", moment));
+}
+
 Test(inode, thousands_are_found_again)
 {
     char path[32];
@@ -197,7 +245,25 @@ static struct view *view_of(uint64_t id, uint64_t version)
     return view_new_unread(&attr);
 }
 
-Test(recent, a_file_that_was_changed_since_is_not_found)
+Test(recent, of_a_file_that_was_changed_since_the_new_version_is_found)
+{
+    struct recent recent;
+    struct view *changed = view_of(5, 4);
+
+    recent_init(&recent);
+    recent_add(&recent, view_of(5, 1));
+    recent_add(&recent, view_of(5, 3));
+    recent_change(&recent, 5, changed);
+    recent_change(&recent, 6, changed);
+    struct view *view = recent_find(&recent, 5);
+    cr_assert_eq(view, changed);
+    cr_assert_not(recent_has(&recent, 6));
+    view_unref(view);
+    view_unref(changed);
+    recent_release(&recent);
+}
+
+Test(recent, a_file_that_was_changed_since_nobody_knows_how_is_not_found)
 {
     struct recent recent;
 
@@ -205,7 +271,7 @@ Test(recent, a_file_that_was_changed_since_is_not_found)
     recent_add(&recent, view_of(5, 1));
     recent_add(&recent, view_of(6, 2));
     recent_add(&recent, view_of(5, 3));
-    recent_forget(&recent, 5);
+    recent_change(&recent, 5, NULL);
     cr_assert_null(recent_find(&recent, 5));
     struct view *view = recent_find(&recent, 6);
     cr_assert_not_null(view);
@@ -234,16 +300,15 @@ Test(recent, the_latest_version_of_a_file_is_found)
 Test(recent, what_is_too_old_is_not_found_and_let_go)
 {
     struct recent recent;
-    struct view *old = view_of(5, 1);
 
     recent_init(&recent);
-    old->taken_ns -= RECENT_AGE_NS + 1;
-    recent_add(&recent, old);
+    recent_add(&recent, view_of(5, 1));
+    recent.looks[0].looked_ns -= RECENT_AGE_NS + 1;
     recent_add(&recent, view_of(6, 2));
     cr_assert_null(recent_find(&recent, 5));
     recent_expire(&recent, false);
-    cr_assert_null(recent.views[0]);
-    cr_assert_not_null(recent.views[1]);
+    cr_assert_null(recent.looks[0].view);
+    cr_assert_not_null(recent.looks[1].view);
     recent_release(&recent);
 }
 
