@@ -31,13 +31,25 @@ static uint16_t layer_over(const struct state_layer *layer, struct texts *texts,
     return texts_add(texts, bytes, size);
 }
 
+/* What the node has left of the inode, or NULL. */
+static const struct state_layer *left_of(const struct state *state, uint8_t node, uint8_t inode)
+{
+    for (size_t i = 0; i < STATE_LEFT_MAX; i++) {
+        if (state->left[node][i].inode == inode)
+            return &state->left[node][i];
+    }
+    return NULL;
+}
+
 uint16_t state_content(const struct state *state, struct texts *texts, uint8_t node, uint8_t inode,
                        uint8_t version)
 {
     uint16_t content = state->inodes[inode].versions[version];
 
-    if (state->left[node].inode == inode)
-        content = layer_over(&state->left[node], texts, content);
+    const struct state_layer *left = left_of(state, node, inode);
+
+    if (left != NULL)
+        content = layer_over(left, texts, content);
     if (state->layers[node].inode == inode && content != 0)
         content = layer_over(&state->layers[node], texts, content);
     return content;
@@ -104,15 +116,19 @@ static bool merge(struct state_layer *layer, const struct state_layer *over, str
 /* What is written to a removed file stays on its node. */
 static void leave(struct state *state, struct texts *texts, uint8_t node)
 {
-    struct state_layer *left = &state->left[node];
     uint8_t inode = state->layers[node].inode;
+    size_t at = 0;
 
-    if (left->inode != inode) {
-        /* There is room for one; what was left of another is not known from now on. */
-        if (left->inode != STATE_NO_INODE)
-            state->inodes[left->inode].blurred[node] = 1;
-        *left = (struct state_layer){.inode = inode};
+    while (at < STATE_LEFT_MAX && state->left[node][at].inode != inode &&
+           state->left[node][at].inode != STATE_NO_INODE)
+        at++;
+    if (at == STATE_LEFT_MAX) {
+        state->is_overflown = true;
+        return;
     }
+    struct state_layer *left = &state->left[node][at];
+    if (left->inode != inode)
+        *left = (struct state_layer){.inode = inode};
     if (!merge(left, &state->layers[node], texts))
         state->is_overflown = true;
     state->layers[node] = (struct state_layer){.inode = STATE_NO_INODE};

@@ -348,6 +348,39 @@ Test(search, what_is_written_to_a_removed_file_is_seen_where_it_is_open)
     assert_verdict(SEARCH_INVALID);
 }
 
+Test(search, what_is_made_and_removed_at_once_is_open_without_a_name)
+{
+    add_open(0, a, O_WRONLY | O_CREAT, 5, 1, 10);
+    add_path(1, KIND_UNLINK, a, 0, 2, 4);
+    add_path(2, KIND_MKDIR, a, 0, 5, 6)->number = 0755;
+    put(&window.after, STATE_ROOT, NAME_a, dir_of(7));
+    assert_verdict(SEARCH_VALID);
+    ops[0].error = EISDIR;
+    assert_verdict(SEARCH_INVALID);
+}
+
+Test(search, what_is_not_there_any_more_is_not_stale)
+{
+    put(&window.before, STATE_ROOT, NAME_a, file_of(5, ""));
+    add_path(0, KIND_OPEN, a, ESTALE, 1, 10);
+    add_path(1, KIND_UNLINK, a, 0, 2, 4);
+    assert_verdict(SEARCH_INVALID);
+    ops[0].error = ENOENT;
+    assert_verdict(SEARCH_VALID);
+}
+
+Test(search, where_a_directory_was_moved_a_call_may_be_stale)
+{
+    put(&window.before, STATE_ROOT, NAME_a, dir_of(5));
+    put(&window.after, STATE_ROOT, NAME_b, dir_of(5));
+    add_path(0, KIND_RENAME, a, 0, 1, 5)->to = b;
+    add_path(1, KIND_RENAME, b, ESTALE, 2, 8)->to = a;
+    assert_verdict(SEARCH_VALID);
+    ops[1].call_ns = 0;
+    ops[1].return_ns = 0;
+    assert_verdict(SEARCH_INVALID);
+}
+
 /* --- outcomes that are not known --- */
 
 Test(search, an_unknown_call_may_have_been_or_not_also_later)
@@ -430,4 +463,6 @@ Test(search, what_is_left_of_a_second_removed_file_takes_nothing_from_the_first)
     add_close(0, 0, 15, 16);
     add_read(3, 1, "nld", 17, 18);
     assert_verdict(SEARCH_VALID);
+    memcpy(ops[window.count - 1].read, "old", 3);
+    assert_verdict(SEARCH_INVALID);
 }

@@ -22,8 +22,11 @@ void state_init(struct state *state)
         for (size_t j = 0; j < MODEL_HANDLES; j++)
             state->handles[i][j].inode = STATE_NO_INODE;
     }
-    for (size_t i = 0; i < MODEL_NODES; i++)
-        state->layers[i].inode = state->left[i].inode = STATE_NO_INODE;
+    for (size_t i = 0; i < MODEL_NODES; i++) {
+        state->layers[i].inode = STATE_NO_INODE;
+        for (size_t j = 0; j < STATE_LEFT_MAX; j++)
+            state->left[i][j].inode = STATE_NO_INODE;
+    }
 }
 
 static struct state_layer *layer_of(struct state *state, const struct model_op *op)
@@ -266,6 +269,12 @@ static void rename_errors(const struct state *state, const struct state_cursor *
     add_error(errors, replaces && to_dir && !is_empty(state, to), ENOTEMPTY);
 }
 
+static void note_moved(struct state *state, uint8_t inode)
+{
+    if (inode != STATE_NO_INODE && state->inodes[inode].type == TYPE_DIR)
+        state->inodes[inode].may_have_moved = true;
+}
+
 static enum state_step rename_at(struct state *state, const struct state_cursor *cursor,
                                  const struct state_call *call)
 {
@@ -285,6 +294,9 @@ static enum state_step rename_at(struct state *state, const struct state_cursor 
     set_entry(state, cursor->dir, call->op->path.name, is_exchange ? to : STATE_NO_INODE);
     if (!is_exchange && to != STATE_NO_INODE)
         drop_link(state, to);
+    note_moved(state, from);
+    if (is_exchange)
+        note_moved(state, to);
     return STEP_DONE;
 }
 
@@ -654,17 +666,27 @@ static bool is_idle(const struct state_cursor *cursor, const struct model_op *op
             (op->kind != KIND_LINK || op->to.dir == NAME_NONE));
 }
 
+/* A kernel that has a directory under an old name, and finds it under the new one that it
+ * was given elsewhere, cannot move it while it renames something itself: then it does
+ * nothing and says ESTALE. */
+static enum state_step fail_stale(const struct state *state)
+{
+    for (size_t i = 0; i < state->inode_count; i++) {
+        if (state->inodes[i].may_have_moved)
+            return STEP_SEEN;
+    }
+    return STEP_NO;
+}
+
 enum state_step state_step(struct state *state, struct state_cursor *cursor,
                            const struct state_call *call)
 {
     if (call->op->kind >= KIND_CLOSE && call->op->kind <= KIND_FSTAT)
         return act_on_handle(state, call);
+    if (call->op->error == ESTALE)
+        return fail_stale(state);
     while (is_idle(cursor, call->op))
         cursor->phase++;
-    /* What the path led to has gone meanwhile, and again when the kernel walked it once
-     * more: nothing was done. */
-    if (call->op->error == ESTALE)
-        return STEP_SEEN;
     enum state_step step = step_once(state, cursor, call);
     cursor->phase++;
     while (step == STEP_MORE && is_idle(cursor, call->op))
@@ -687,21 +709,6 @@ static enum state_step open_without_layer(struct state *state, struct state_curs
     return step;
 }
 
-/* It makes the file, which is removed before it is open, and walks the path again. */
-static enum state_step make_and_walk_again(struct state *state, struct state_cursor *cursor,
-                                           const struct state_call *call)
-{
-    const struct model_op *op = call->op;
-
-    if ((op->flags & (O_CREAT | O_EXCL)) != O_CREAT || op->error != 0 ||
-        state->inodes[call->made].type != TYPE_NONE || is_gone(state, cursor->dir) ||
-        entry_of(state, cursor->dir, op->path.name) != STATE_NO_INODE)
-        return STEP_NO;
-    make_file(state, cursor, call);
-    cursor->phase = PHASE_WALK;
-    return STEP_MORE;
-}
-
 enum state_step state_step_otherwise(struct state *state, struct state_cursor *cursor,
                                      const struct state_call *call)
 {
@@ -709,8 +716,6 @@ enum state_step state_step_otherwise(struct state *state, struct state_cursor *c
         return STEP_NO;
     while (is_idle(cursor, call->op))
         cursor->phase++;
-    if (cursor->phase == PHASE_NAME)
-        return make_and_walk_again(state, cursor, call);
     return cursor->phase == PHASE_ACT ? open_without_layer(state, cursor, call) : STEP_NO;
 }
 

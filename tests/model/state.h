@@ -24,6 +24,7 @@
 #define STATE_INODES_MAX   96
 #define STATE_VERSIONS_MAX 20
 #define STATE_EXTENT_MAX   16
+#define STATE_LEFT_MAX     8 /* removed files that a node has written to */
 #define STATE_ROOT         0
 #define STATE_NO_INODE     UINT8_MAX
 
@@ -39,7 +40,7 @@ struct state_inode {
     uint8_t version_count;
     uint16_t versions[STATE_VERSIONS_MAX];
     uint8_t blurred[MODEL_NODES]; /* that its node may see anything of the content */
-    uint8_t unused;               /* no padding: states are hashed */
+    bool may_have_moved;          /* of a directory: it was renamed, or may have been before */
 };
 
 struct state_handle {
@@ -65,9 +66,9 @@ struct state {
     bool is_overflown; /* too many versions: nothing can be said */
     struct state_handle handles[MODEL_PROCESSES][MODEL_HANDLES];
     struct state_layer layers[MODEL_NODES];
-    /* What would have been published of a file that is removed: the node goes on
+    /* What would have been published of files that are removed: the node goes on
      * seeing it, over the version that it has. */
-    struct state_layer left[MODEL_NODES];
+    struct state_layer left[MODEL_NODES][STATE_LEFT_MAX];
 };
 
 /* What a call found so far. */
@@ -103,8 +104,7 @@ enum state_step state_step(struct state *state, struct state_cursor *cursor,
                            const struct state_call *call);
 
 /* The same for an open that has two outcomes: of the truncation of an empty file
- * something is left for the publish, or nothing; a file that it makes is opened, or is
- * removed before that and the path walked again. STEP_NO where there is but one. */
+ * something is left for the publish, or nothing. STEP_NO where there is but one. */
 enum state_step state_step_otherwise(struct state *state, struct state_cursor *cursor,
                                      const struct state_call *call);
 

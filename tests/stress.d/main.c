@@ -68,7 +68,7 @@ struct stress {
     struct model_op ops[MODEL_PROCESSES * MODEL_OPS_MAX];
     uint64_t calls;
     uint64_t unknown;
-    uint64_t stale; /* ended with ESTALE, which no local file system says */
+    uint64_t stale; /* ended with ESTALE; see state.c */
     uint64_t undecided;
     uint64_t steps_longest;
     FILE *verdict; /* what is wrong, to be printed at the end */

@@ -96,6 +96,7 @@ static bool observe_name(struct observer *observer, const char *path, uint8_t *e
     inode->nlink = S_ISDIR(st.st_mode) ? 1 : (uint8_t)st.st_nlink;
     act_attr_of(&st, &op.attr);
     inode->type = op.attr.type;
+    inode->may_have_moved = inode->type == TYPE_DIR;
     return read_details(observer, path, inode) &&
            (inode->type != TYPE_DIR || observe_dir(observer, path, *entry, depth + 1));
 }
