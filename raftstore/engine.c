@@ -390,10 +390,9 @@ void engine_stop_after_failed_write(const struct engine *engine, char **error)
 
 /* --- iterators --- */
 
-struct engine_iterator *engine_iterator_new(struct engine *engine,
+static struct engine_iterator *iterator_new(struct engine *engine,
                                             const struct engine_snapshot *snapshot,
-                                            struct engine_batch *batch, enum engine_cf cf,
-                                            struct bytes to)
+                                            enum engine_cf cf, struct bytes to, bool fills_cache)
 {
     struct engine_iterator *it = mem_alloc(sizeof *it);
 
@@ -406,12 +405,30 @@ struct engine_iterator *engine_iterator_new(struct engine *engine,
     if (to.size > 0) {
         rocksdb_readoptions_set_iterate_upper_bound(it->read_options, engine_chars(to), to.size);
     }
+    rocksdb_readoptions_set_fill_cache(it->read_options, fills_cache);
     it->rocks = rocksdb_create_iterator_cf(engine->db, it->read_options, engine_handle(engine, cf));
+    return it;
+}
+
+struct engine_iterator *engine_iterator_new(struct engine *engine,
+                                            const struct engine_snapshot *snapshot,
+                                            struct engine_batch *batch, enum engine_cf cf,
+                                            struct bytes to)
+{
+    struct engine_iterator *it = iterator_new(engine, snapshot, cf, to, true);
+
     if (batch != NULL) {
         assert(!engine_batch_has_range(batch, cf));
         it->rocks = engine_batch_lay_over(batch, engine, cf, it->rocks);
     }
     return it;
+}
+
+struct engine_iterator *engine_stream_new(struct engine *engine,
+                                          const struct engine_snapshot *snapshot, enum engine_cf cf,
+                                          struct bytes to)
+{
+    return iterator_new(engine, snapshot, cf, to, false);
 }
 
 void engine_iterator_seek(struct engine_iterator *it, struct bytes key)

@@ -85,6 +85,11 @@ struct engine_iterator *engine_iterator_new(struct engine *engine,
                                             const struct engine_snapshot *snapshot,
                                             struct engine_batch *batch, enum engine_cf cf,
                                             struct bytes to);
+/* The same over the engine alone, for much that is read in order: it does not drive what
+ * is read again and again out of the cache. */
+struct engine_iterator *engine_stream_new(struct engine *engine,
+                                          const struct engine_snapshot *snapshot, enum engine_cf cf,
+                                          struct bytes to);
 void engine_iterator_seek(struct engine_iterator *it, struct bytes key);
 bool engine_iterator_valid(const struct engine_iterator *it);
 void engine_iterator_next(struct engine_iterator *it);

@@ -274,58 +274,122 @@ int tree_usage(struct tree *tree, struct tree_usage *ret_usage)
 
 /* --- content --- */
 
-/* Copies `size` bytes from `start` in the row, zeros where it has none. */
-static int read_chunk(struct tree_view *view, uint64_t id, uint32_t chunk, size_t start,
-                      uint8_t *out, size_t size)
-{
-    struct key key = key_content(id, chunk);
-    uint8_t *value = NULL;
-    size_t value_size = 0;
-    size_t copied = 0;
-    int code =
-        engine_get(view->kv, view->snapshot, CF_DEFAULT, key_bytes(&key), &value, &value_size);
+/* From so many on rows are read as a stream; a file of fewer may be read often, and its
+ * rows are better found in the cache. */
+#define STREAM_CHUNKS_MIN 8
 
-    if (code != 0 && code != KE_NOT_FOUND) {
-        return code;
-    }
-    if (value_size > TREE_CHUNK_SIZE) {
-        free(value);
+/* What is read: `size` bytes at `offset` of the file, all of them in it. */
+struct span {
+    uint64_t offset;
+    size_t size;
+    uint8_t *out;
+};
+
+/* Puts in place what the span has of a row, and zeros up to its end: at the end of a
+ * file, and before a hole, a row is shorter than its chunk. */
+static int fill_from_row(const struct span *span, uint32_t chunk, struct bytes row)
+{
+    uint64_t row_start = (uint64_t)chunk * TREE_CHUNK_SIZE;
+    uint64_t start = row_start > span->offset ? row_start : span->offset;
+    uint64_t end = row_start + TREE_CHUNK_SIZE;
+    size_t skipped = (size_t)(start - row_start);
+    uint8_t *out = span->out + (start - span->offset);
+
+    if (row.size > TREE_CHUNK_SIZE) {
         return KE_CORRUPT;
     }
-    if (value_size > start) {
-        copied = value_size - start < size ? value_size - start : size;
-        memcpy(out, value + start, copied);
+    if (end > span->offset + span->size) {
+        end = span->offset + span->size;
     }
-    memset(out + copied, 0, size - copied);
-    free(value);
+    size_t wanted = (size_t)(end - start);
+    size_t copied = row.size > skipped ? row.size - skipped : 0;
+    if (copied > wanted) {
+        copied = wanted;
+    }
+    if (copied > 0) {
+        memcpy(out, row.data + skipped, copied);
+    }
+    memset(out + copied, 0, wanted - copied);
     return 0;
+}
+
+static int get_rows(struct tree_view *view, uint64_t id, const struct span *span, uint32_t first,
+                    uint32_t last)
+{
+    int code = 0;
+
+    for (uint32_t chunk = first; chunk <= last && code == 0; chunk++) {
+        struct key key = key_content(id, chunk);
+        uint8_t *value = NULL;
+        size_t size = 0;
+
+        code = engine_get(view->kv, view->snapshot, CF_DEFAULT, key_bytes(&key), &value, &size);
+        if (code == 0 || code == KE_NOT_FOUND) {
+            code = fill_from_row(span, chunk, (struct bytes){.data = value, .size = size});
+        }
+        free(value);
+    }
+    return code;
+}
+
+static bool is_key(struct bytes found, const struct key *key)
+{
+    return found.size == key->size && memcmp(found.data, key_bytes(key).data, found.size) == 0;
+}
+
+/* The same with one search for all of them. */
+static int stream_rows(struct tree_view *view, uint64_t id, const struct span *span, uint32_t first,
+                       uint32_t last)
+{
+    const struct bytes no_row = {0};
+    struct key from = key_content(id, first);
+    struct key to = key_content(id, last + 1);
+    struct engine_iterator *it =
+        engine_stream_new(view->kv, view->snapshot, CF_DEFAULT, key_bytes(&to));
+    int code = 0;
+
+    engine_iterator_seek(it, key_bytes(&from));
+    for (uint32_t chunk = first; chunk <= last && code == 0; chunk++) {
+        struct key key = key_content(id, chunk);
+
+        if (engine_iterator_valid(it) && is_key(engine_iterator_key(it), &key)) {
+            code = fill_from_row(span, chunk, engine_iterator_value(it));
+            engine_iterator_next(it);
+        } else {
+            code = fill_from_row(span, chunk, no_row);
+        }
+    }
+    if (code == 0) {
+        code = engine_iterator_status(it);
+    }
+    engine_iterator_free(it);
+    return code;
 }
 
 int tree_read(struct tree_view *view, const struct attr *attr, uint64_t offset, void *buffer,
               size_t size, size_t *ret_size)
 {
-    uint8_t *out = buffer;
-    size_t done = 0;
+    struct span span = {.offset = offset, .size = size, .out = buffer};
 
     assert(attr->type == FILE_REGULAR);
     if (offset >= attr->size) {
-        size = 0;
+        span.size = 0;
     } else if (size > attr->size - offset) {
-        size = (size_t)(attr->size - offset);
+        span.size = (size_t)(attr->size - offset);
     }
-    while (done < size) {
-        uint64_t at = offset + done;
-        size_t start = (size_t)(at % TREE_CHUNK_SIZE);
-        size_t room = TREE_CHUNK_SIZE - start;
-        size_t piece = size - done < room ? size - done : room;
-        int code =
-            read_chunk(view, attr->id, (uint32_t)(at / TREE_CHUNK_SIZE), start, out + done, piece);
+    int code = 0;
+    if (span.size > 0) {
+        uint32_t first = (uint32_t)(offset / TREE_CHUNK_SIZE);
+        uint32_t last = (uint32_t)((offset + span.size - 1) / TREE_CHUNK_SIZE);
 
-        if (code != 0) {
-            return code;
+        if (last - first + 1 < STREAM_CHUNKS_MIN) {
+            code = get_rows(view, attr->id, &span, first, last);
+        } else {
+            code = stream_rows(view, attr->id, &span, first, last);
         }
-        done += piece;
     }
-    *ret_size = size;
-    return 0;
+    if (code == 0) {
+        *ret_size = span.size;
+    }
+    return code;
 }

@@ -167,7 +167,7 @@ Test(tree, reads_stop_at_the_end_of_the_file)
 
 Test(tree, reads_cross_chunks_and_holes_at_any_offset)
 {
-    enum { SIZE = 4 * TREE_CHUNK_SIZE + 100 };
+    enum { SIZE = 12 * TREE_CHUNK_SIZE + 100 };
     struct volume v;
     struct tree_view *view;
     struct attr attr;
