@@ -47,6 +47,11 @@ struct name_request {
     char new_path[PATH_BYTES_MAX + 1];
     bool no_replace;
     bool exchanges;
+    bool moves_file;
+
+    /* Of rmdir, or of a rename: the directory that goes. */
+    bool removes_directory;
+    uint64_t replaced_id; /* 0: not known */
 
     /* By link(2). */
     struct inode *linked; /* the file, pinned, or NULL */

@@ -74,6 +74,47 @@ static int add_directory(struct inode *dir, const char *child, char *path, struc
     return code;
 }
 
+/* As far as is known here. False: there is none. */
+static bool stat_here(const struct fs *fs, const char *path, struct attr *ret_attr)
+{
+    struct tree_view *tree = tree_view_new(fs->tree);
+    int code = tree_stat(tree, path, ret_attr);
+
+    tree_view_unref(tree);
+    return code == 0;
+}
+
+/* The directory that goes is the one that the kernel has found under the name: it takes that
+ * one for dead afterwards. When another stands there by now the kernel looks anew. */
+static int require_replaced(struct name_request *name, const char *path, struct command *cmd)
+{
+    struct attr attr;
+    bool is_there = stat_here(name->request.fs, path, &attr) && attr.type == FILE_DIRECTORY;
+
+    if (is_there && name->replaced_id == 0)
+        name->replaced_id = attr.id;
+    if (is_there && attr.id == name->replaced_id) {
+        command_require_id(cmd, path, attr.id);
+        return 0;
+    }
+    return is_there || name->replaced_id != 0 || name->removes_directory ? KE_STALE : 0;
+}
+
+static int add_replaced(struct name_request *name, struct command *cmd)
+{
+    struct attr attr;
+
+    if (name->removes_directory)
+        return require_replaced(name, name->path, cmd);
+    if (name->new_parent == NULL || name->exchanges)
+        return 0;
+    /* Of a directory that is taken for a file the command is refused, and the next try
+     * knows better. */
+    name->moves_file =
+        stat_here(name->request.fs, name->path, &attr) && attr.type != FILE_DIRECTORY;
+    return name->moves_file ? 0 : require_replaced(name, name->new_path, cmd);
+}
+
 void name_send(struct name_request *name)
 {
     struct command *cmd = command_new();
@@ -81,6 +122,8 @@ void name_send(struct name_request *name)
 
     if (code == 0 && name->new_parent != NULL)
         code = add_directory(name->new_parent, name->new_name, name->new_path, cmd);
+    if (code == 0)
+        code = add_replaced(name, cmd);
     if (code == 0 && name->linked != NULL && !inode_path(name->linked, name->linked_path))
         code = KE_NOT_FOUND;
     if (code != 0) {
@@ -340,6 +383,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, nam
     if (started == NULL)
         return;
     started->build = build;
+    started->removes_directory = build == build_rmdir;
     started->reply = reply_plain;
     name_send(started);
 }
@@ -354,23 +398,11 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     remove_name(req, parent, name, build_rmdir);
 }
 
-/* As far as is known here: of a directory that is not, the command is refused, and the
- * next try knows better. */
-static bool is_file_here(const struct fs *fs, const char *path)
-{
-    struct tree_view *tree = tree_view_new(fs->tree);
-    struct attr attr;
-    int code = tree_stat(tree, path, &attr);
-
-    tree_view_unref(tree);
-    return code == 0 && attr.type != FILE_DIRECTORY;
-}
-
 static void build_rename(struct name_request *name, const char *path, struct command *cmd)
 {
     if (name->exchanges)
         command_exchange(cmd, path, name->new_path);
-    else if (is_file_here(name->request.fs, path))
+    else if (name->moves_file)
         command_rename_file(cmd, path, name->new_path, name->no_replace);
     else
         command_rename(cmd, path, name->new_path, name->no_replace);
