@@ -84,20 +84,34 @@ static bool stat_here(const struct fs *fs, const char *path, struct attr *ret_at
     return code == 0;
 }
 
+/* Whether the kernel still knows that directory, and it is somewhere. */
+static bool lives_on(struct fs *fs, uint64_t id)
+{
+    struct inode *inode = inode_pin(&fs->inodes, id);
+    bool lives = inode != NULL && !inode_is_removed(inode);
+
+    inode_unpin(inode);
+    return lives;
+}
+
 /* The directory that goes is the one that the kernel has found under the name: it takes that
- * one for dead afterwards. When another stands there by now the kernel looks anew. */
+ * one for dead afterwards. When that has moved away the kernel looks anew. */
 static int require_replaced(struct name_request *name, const char *path, struct command *cmd)
 {
+    struct fs *fs = name->request.fs;
     struct attr attr;
-    bool is_there = stat_here(name->request.fs, path, &attr) && attr.type == FILE_DIRECTORY;
+    bool is_there = stat_here(fs, path, &attr);
+    bool is_directory = is_there && attr.type == FILE_DIRECTORY;
+    uint64_t id = is_directory ? attr.id : 0;
 
-    if (is_there && name->replaced_id == 0)
-        name->replaced_id = attr.id;
-    if (is_there && attr.id == name->replaced_id) {
-        command_require_id(cmd, path, attr.id);
-        return 0;
-    }
-    return is_there || name->replaced_id != 0 || name->removes_directory ? KE_STALE : 0;
+    if (name->replaced_id != 0 && name->replaced_id != id && lives_on(fs, name->replaced_id))
+        return KE_STALE;
+    name->replaced_id = id;
+    if (is_directory)
+        command_require_id(cmd, path, id);
+    else if (name->removes_directory)
+        return is_there ? KE_NOT_DIR : KE_NOT_FOUND;
+    return 0;
 }
 
 static int add_replaced(struct name_request *name, struct command *cmd)

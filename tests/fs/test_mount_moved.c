@@ -43,18 +43,28 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Two directories change places while the call is under way. */
-static void move_during(struct call *call, const char *one, const char *other)
+static void begin(struct call *call)
 {
     fake_store_hold_proposals(m.store);
     pthread_create(&call->thread, NULL, run, call);
     fake_store_await_held(m.store, 1);
-    remote_rename(&m, one, "aside");
-    remote_rename(&m, other, one);
-    remote_rename(&m, "aside", other);
+}
+
+static void end(struct call *call)
+{
     fake_store_release(m.store);
     pthread_join(call->thread, NULL);
     cr_assert_eq(call->saved, 0, "%s", strerror(call->saved));
+}
+
+/* Two directories change places while the call is under way. */
+static void move_during(struct call *call, const char *one, const char *other)
+{
+    begin(call);
+    remote_rename(&m, one, "aside");
+    remote_rename(&m, other, one);
+    remote_rename(&m, "aside", other);
+    end(call);
 }
 
 static void assert_alive(const char *directory)
@@ -92,5 +102,27 @@ Test(mount_moved, a_directory_that_moved_away_outlives_the_replacement_of_its_ol
     assert_alive("empty");
     assert_alive("full");
     mounted_assert_content(&m, "empty/f", "x");
+    close(held);
+}
+
+static void make_anew(const char *name)
+{
+    struct command *cmd = command_new();
+
+    command_remove(cmd, name, true);
+    cr_assert_eq(fake_store_apply(m.store, cmd), 0);
+    remote_mkdir(&m, name);
+}
+
+Test(mount_moved, a_directory_that_was_made_anew_is_removed_in_place_of_the_old_one)
+{
+    struct call call = {.to = "d"};
+
+    remote_mkdir(&m, "d");
+    int held = open(mounted_path(&m, "d"), O_RDONLY | O_DIRECTORY);
+    begin(&call);
+    make_anew("d");
+    end(&call);
+    mounted_assert_fails(access(mounted_path(&m, "d"), F_OK), ENOENT);
     close(held);
 }
