@@ -509,8 +509,20 @@ static bool is_being_made(const struct file *file, uint32_t pid)
     return handle != NULL;
 }
 
-bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set, uint32_t pid,
-                         struct attr *ret_attr)
+bool file_is_being_made(struct inode *inode, uint32_t pid)
+{
+    struct file *file = inode_file(inode);
+
+    if (file == NULL)
+        return false;
+    pthread_mutex_lock(&file->lock);
+    bool is_made = is_being_made(file, pid);
+    pthread_mutex_unlock(&file->lock);
+    return is_made;
+}
+
+bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set,
+                         const struct look *look, uint32_t pid, struct attr *ret_attr)
 {
     struct file *file = inode_file(inode);
 
@@ -519,6 +531,9 @@ bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set
     pthread_mutex_lock(&file->lock);
     bool deferred = is_being_made(file, pid) && !file_check_detached(file);
     if (deferred) {
+        if (file->dirty.set.mask != 0)
+            layer_yield_set(&file->dirty, &file->set_over, &look->attr);
+        file->set_over = look->attr;
         layer_set_attr(&file->dirty, set);
         file_get_attr(file, ret_attr);
     }

@@ -17,7 +17,8 @@
  *     version that contains it and `in_flight` is cleared, in one step.
  *   - A look at the store while a publish is under way may contain it or not:
  *     unless its version is the one of `view`, whoever looked waits for the end.
- *   - `in_flight` is not changed while its publish is under way.
+ *   - `in_flight` is not changed while its publish is under way, but for attributes: its
+ *     publish drops those that another node has set since.
  *   - While a handle can read, `view` is readable.
  *
  * A removed file goes on for those who have it open: nothing of it is published
@@ -110,6 +111,7 @@ struct file {
     uint64_t current_ns; /* `view` was the current version at this time */
     struct layer in_flight;
     struct layer dirty;
+    struct attr set_over;    /* what it was when the attributes in a layer were set last */
     struct publish *publish; /* the one under way, or NULL */
     struct waiters waiters;  /* for its end */
     bool is_detached;        /* removed: nothing is published any more */
@@ -228,12 +230,15 @@ enum file_answer file_settled(struct inode *inode, uint64_t *ret_round);
  * file open. */
 int file_set_if_version(struct inode *inode, uint64_t version);
 
-/* Makes `set` a part of the first publish of a file that process `pid` is still
- * making: it was created here, and what was written to it waits. Nobody else has seen
- * more of it than its name, so content, mode, owner and times appear as one. False:
- * it is not such a file, or a size is set. */
-bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set, uint32_t pid,
-                         struct attr *ret_attr);
+/* A file that process `pid` is still making: it was created here, and what was written to it
+ * waits. Nobody else has seen more of it than its name, so content, mode, owner and times
+ * appear as one, with its first publish. */
+bool file_is_being_made(struct inode *inode, uint32_t pid);
+/* Makes `set` a part of that. `look` found what it is now: of the attributes that wait for
+ * the publish, and of these, nothing is put over what is set elsewhere later. False: it
+ * is no such file, or a size is set. */
+bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set,
+                         const struct look *look, uint32_t pid, struct attr *ret_attr);
 
 /* Such a mode, for what has to come behind it. False: none waits. */
 bool file_deferred_mode(struct inode *inode, uint32_t *ret_mode);

@@ -202,6 +202,25 @@ void layer_set_attr(struct layer *layer, const struct command_set_attr *set)
         kept->mtime_ns = set->mtime_ns;
 }
 
+void layer_yield_set(struct layer *layer, const struct attr *was, const struct attr *now)
+{
+    const struct {
+        unsigned bit;
+        bool is_same;
+    } fields[] = {
+        {COMMAND_SET_MODE, was->mode == now->mode},
+        {COMMAND_SET_UID, was->uid == now->uid},
+        {COMMAND_SET_GID, was->gid == now->gid},
+        {COMMAND_SET_ATIME, was->atime_ns == now->atime_ns},
+        {COMMAND_SET_MTIME, was->mtime_ns == now->mtime_ns},
+    };
+
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (!fields[i].is_same)
+            layer->set.mask &= ~fields[i].bit;
+    }
+}
+
 void layer_clear_suid(struct layer *layer)
 {
     layer->clear_suid = true;

@@ -76,6 +76,10 @@ void layer_trim(struct layer *layer, uint64_t below, uint64_t size);
  * later write has its effect on them. Only in a layer that is not empty. */
 void layer_set_attr(struct layer *layer, const struct command_set_attr *set);
 
+/* What lies below had the attributes `was` when that was set, and has `now`: of what has been
+ * set by hand elsewhere since, nothing is set over it. */
+void layer_yield_set(struct layer *layer, const struct attr *was, const struct attr *now);
+
 /* What is written from now on takes set-user-id away. */
 void layer_clear_suid(struct layer *layer);
 

@@ -219,13 +219,20 @@ static void truncate_handle(fuse_req_t req, struct handle *handle, const struct 
         fuse_reply_err(req, errno_of(code));
 }
 
-/* Whether it is answered: a part of the file's first publish. */
+/* Whether it is answered: a part of the file's first publish. That takes a look at what
+ * other nodes have set before, which must not wait. */
 static bool set_with_publish(struct setattr_request *setattr)
 {
     uint32_t pid = (uint32_t)fuse_req_ctx(setattr->request.req)->pid;
+    struct resolved resolved;
     struct attr attr;
 
-    if (!file_defer_set_attr(setattr->inode, &setattr->set, pid, &attr))
+    if (!file_is_being_made(setattr->inode, pid) ||
+        resolve_inode(&setattr->request, setattr->inode, &resolved) != 0)
+        return false;
+    bool deferred = file_defer_set_attr(setattr->inode, &setattr->set, &resolved.look, pid, &attr);
+    look_release(&resolved.look);
+    if (!deferred)
         return false;
     setattr_reply(setattr, &attr);
     return true;

@@ -17,6 +17,7 @@ struct publish {
     struct file *file; /* pins its inode */
     uint64_t deadline_ns;
     uint64_t if_version; /* see file.h */
+    uint64_t set_over;   /* the version that attributes are set over; 0: none are, or any */
     unsigned tries;
     char path[PATH_BYTES_MAX + 1]; /* of the last try */
 };
@@ -260,7 +261,7 @@ static void publish_misplaced(struct publish *publish)
         publish_found_removed(publish);
         return;
     }
-    bool has_moved = strcmp(path, publish->path) != 0;
+    bool has_moved = strcmp(path, publish->path) != 0 || publish->set_over != 0;
     if (has_moved && ++publish->tries < REQUEST_TRIES_MAX)
         publish_send(publish);
     else
@@ -279,6 +280,32 @@ static void try_done(struct op *op, const struct op_result *result)
         publish_failed(publish, result->code);
 }
 
+/* Mode and owner that were set while the file was made are the older change when another
+ * node has set them since. It may do so until the publish is applied: then that is refused,
+ * and this is done again. */
+static void yield_set(struct publish *publish)
+{
+    const unsigned owned = COMMAND_SET_MODE | COMMAND_SET_UID | COMMAND_SET_GID;
+    struct file *file = publish->file;
+    struct attr now;
+
+    publish->set_over = 0;
+    if ((file->in_flight.set.mask & owned) == 0)
+        return;
+    struct tree_view *tree = tree_view_new(file->fs->tree);
+    int code = resolve_in_tree(file->inode, tree, publish->path, &now, NULL);
+    tree_view_unref(tree);
+    if (code != 0)
+        return; /* the publish finds out */
+    pthread_mutex_lock(&file->lock);
+    layer_yield_set(&file->in_flight, &file->set_over, &now);
+    pthread_mutex_unlock(&file->lock);
+    /* The last try goes through. */
+    if ((file->in_flight.set.mask & owned) != 0 && publish->if_version == 0 &&
+        publish->tries + 1 < REQUEST_TRIES_MAX)
+        publish->set_over = now.version;
+}
+
 static void publish_send(struct publish *publish)
 {
     struct file *file = publish->file;
@@ -287,8 +314,10 @@ static void publish_send(struct publish *publish)
         publish_found_removed(publish);
         return;
     }
+    yield_set(publish);
     struct command *cmd = command_new();
-    layer_pack(&file->in_flight, publish->path, file->inode->id, publish->if_version, cmd);
+    layer_pack(&file->in_flight, publish->path, file->inode->id,
+               publish->if_version != 0 ? publish->if_version : publish->set_over, cmd);
     struct publish_try *try = mem_alloc(sizeof(*try));
     try->publish = publish;
     op_init(&try->op, request_left_ms(publish->deadline_ns), try_done, try_release);
