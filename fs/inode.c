@@ -296,6 +296,14 @@ bool inode_listing_has_moved(struct inode *inode, uint64_t version)
     return has_moved;
 }
 
+bool inode_listing_look(struct inode *inode, uint64_t version)
+{
+    pthread_mutex_lock(&inode->table->lock);
+    bool is_to_be_dropped = listing_look(&inode->listing, version);
+    pthread_mutex_unlock(&inode->table->lock);
+    return is_to_be_dropped;
+}
+
 void inode_note_removed(struct inode_table *table, const struct change *change)
 {
     pthread_mutex_lock(&table->lock);

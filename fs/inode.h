@@ -104,6 +104,7 @@ enum listing_use inode_listing_open(struct inode *inode, uint64_t version);
 void inode_listing_close(struct inode *inode);
 void inode_listing_read(struct inode *inode, uint64_t version, bool is_start);
 bool inode_listing_has_moved(struct inode *inode, uint64_t version);
+bool inode_listing_look(struct inode *inode, uint64_t version);
 
 /* From the observer. A rename of a directory moves all below it along. */
 void inode_note_removed(struct inode_table *table, const struct change *change);

@@ -6,6 +6,8 @@ enum listing_use listing_open(struct listing *listing, uint64_t version)
 {
     if (listing->handles > 0 && listing->open_version != version)
         return LISTING_PASS;
+    if (listing->handles == 0)
+        listing->seen = version;
     listing->handles++;
     listing->open_version = version;
     return listing->version == version ? LISTING_KEEP : LISTING_FILL;
@@ -27,4 +29,13 @@ void listing_read(struct listing *listing, uint64_t version, bool is_start)
 bool listing_has_moved(const struct listing *listing, uint64_t version)
 {
     return listing->version != version;
+}
+
+bool listing_look(struct listing *listing, uint64_t version)
+{
+    if (listing->handles == 0 || listing->seen == version)
+        return false;
+    listing->seen = version;
+    listing->version = 0;
+    return true;
 }

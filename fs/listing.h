@@ -11,6 +11,11 @@
  * That something was read says that the answer to the open got there, and that older
  * pages are gone.
  *
+ * Who rewinds without a new open gets the pages again when the directory's time of change
+ * is what it was, and that can be set back: as archives are unpacked. So pages that somebody
+ * could go back to are dropped when a look first sees another version, before it is answered:
+ * without attributes that are current the kernel does not begin a listing.
+ *
  * A plain value; the lock of the inode table guards it (inode.h).
  */
 #ifndef KEELFS_FS_LISTING_H
@@ -24,6 +29,7 @@ struct listing {
     unsigned handles;      /* that fill and use the pages */
     uint64_t open_version; /* that they were opened at */
     uint64_t version;      /* of the pages; 0: of none, or not known */
+    uint64_t seen;         /* by the latest look while there are handles */
 };
 
 enum listing_use {
@@ -42,5 +48,8 @@ void listing_read(struct listing *listing, uint64_t version, bool is_start);
 /* Whether it has to look for the current version before it goes on at `version`: others
  * have begun another one. */
 bool listing_has_moved(const struct listing *listing, uint64_t version);
+
+/* A look finds the directory at `version`. True: the pages are to be dropped first. */
+bool listing_look(struct listing *listing, uint64_t version);
 
 #endif

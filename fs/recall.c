@@ -56,6 +56,14 @@ void recall_stop(struct recall *recall)
     pthread_mutex_unlock(&recall->lock);
 }
 
+void recall_listing(struct fs *fs, uint64_t id)
+{
+    pthread_mutex_lock(&fs->recall.lock);
+    if (fs->recall.session != NULL)
+        (void)fuse_lowlevel_notify_inval_inode(fs->recall.session, id, 0, 0);
+    pthread_mutex_unlock(&fs->recall.lock);
+}
+
 static void pause_shortly(void)
 {
     const struct timespec moment = {.tv_nsec = RETRY_NS};

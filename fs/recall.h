@@ -41,6 +41,10 @@ void recall_release(struct recall *recall);
 bool recall_start(struct recall *recall, struct fuse_session *session);
 void recall_stop(struct recall *recall);
 
+/* The pages of a directory's listing, and its attributes. Waits for nobody who reads it: its
+ * pages are not locked while it is asked for them. */
+void recall_listing(struct fs *fs, uint64_t id);
+
 /* store_invalidate_fn; `ctx` is the fs. */
 void recall_touched(void *ctx, const uint64_t *keys, size_t count);
 

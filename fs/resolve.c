@@ -160,6 +160,8 @@ struct keep resolve_keep_attr(struct fs *fs, const struct look *look, struct ino
 {
     struct keep keep = {.until_ns = keep_until(look)};
 
+    if (inode->type == FILE_DIRECTORY && inode_listing_look(inode, look->attr.version))
+        recall_listing(fs, inode->id);
     keep.attr = keep.until_ns != 0 && file_is_quiet(inode) &&
                 given_attr(&fs->given, &look->given, inode->id);
     return keep;
