@@ -109,6 +109,25 @@ await_leases() {
     }' "$(on 2 d)" "$(on 3 d)"
 }
 
+@test "who rewinds sees what is new also when the directory has the time that it had" {
+  await_leases
+  mkdir "$(on 1 d)"
+  touch -d @1000 "$(on 1 d)"
+  hot d
+  perl -e '
+    my ($mine, $other) = @ARGV;
+    sub names { return join(" ", sort(grep(!/^\./, readdir($_[0])))); }
+    opendir(my $d, $mine) or die;
+    my $want = "";
+    for my $n (1 .. 9) {
+      for (1, 2) { rewinddir($d); names($d) eq $want or die "$n: not $want"; }
+      # As it is done when an archive is unpacked.
+      mkdir("$other/$n") && utime(1000, 1000, $other) or die;
+      $want .= $n == 1 ? $n : " $n";
+      stat($mine) if $n % 2;
+    }' "$(on 2 d)" "$(on 3 d)"
+}
+
 @test "with cache=none every look is a request" {
   local before n=200
   cluster_ask_to_stop 2
@@ -116,9 +135,12 @@ await_leases() {
   cluster_start 2 -o cache=none
   await 20 cluster_serves 2
   echo hot >"$(on 1 hot)"
+  # For longer than it takes the others to get their leases.
+  perl -e 'my $end = time + 2; stat($ARGV[0]) while time < $end;' "$(on 2 hot)"
   before=$(requests 2)
   perl -e 'for (1 .. $ARGV[0]) { stat($ARGV[1]) or die "$!"; }' "$n" "$(on 2 hot)"
   (($(requests 2) - before >= n))
+  grep -qx 'keelfs_lease_held 0' "$(on 2 .keelfs/metrics)"
 }
 
 # --- that they are right ---
