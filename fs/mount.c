@@ -197,7 +197,7 @@ void fs_mount_close(struct fs_mount *mount)
     ops_lock_end(mount->fs);
     fs_wait_for_work(mount->fs);
     invalidator_stop(&mount->fs->invalidator);
-    recall_stop(&mount->fs->recall);
+    recall_stop(mount->fs);
     fuse_session_unmount(mount->session);
     fs_abandon_open(mount->fs);
     fuse_session_destroy(mount->session);

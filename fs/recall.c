@@ -49,13 +49,6 @@ bool recall_start(struct recall *recall, struct fuse_session *session)
     return drops;
 }
 
-void recall_stop(struct recall *recall)
-{
-    pthread_mutex_lock(&recall->lock);
-    recall->session = NULL;
-    pthread_mutex_unlock(&recall->lock);
-}
-
 void recall_listing(struct fs *fs, uint64_t id)
 {
     pthread_mutex_lock(&fs->recall.lock);
@@ -112,5 +105,15 @@ void recall_touched(void *ctx, const uint64_t *keys, size_t count)
         (void)drop_names(&fs->recall);
     for (size_t i = 0; i < count; i++)
         drop_attrs(fs, keys[i], deadline_ns);
+    pthread_mutex_unlock(&fs->recall.lock);
+}
+
+void recall_stop(struct fs *fs)
+{
+    const uint64_t everything = TOUCH_EVERYTHING;
+
+    recall_touched(fs, &everything, 1);
+    pthread_mutex_lock(&fs->recall.lock);
+    fs->recall.session = NULL;
     pthread_mutex_unlock(&fs->recall.lock);
 }

@@ -39,7 +39,9 @@ void recall_release(struct recall *recall);
 /* Whether the kernel behind `session`, which is mounted, drops names when asked. From
  * here on it is asked. */
 bool recall_start(struct recall *recall, struct fuse_session *session);
-void recall_stop(struct recall *recall);
+/* The mount ends, and nothing is answered any more: takes everything back, once more.
+ * Who is still in there when it is gone would be shown what was, while others change it. */
+void recall_stop(struct fs *fs);
 
 /* The pages of a directory's listing, and its attributes. Waits for nobody who reads it: its
  * pages are not locked while it is asked for them. */

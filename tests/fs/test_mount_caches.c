@@ -199,3 +199,18 @@ Test(mount_caches, a_listing_is_of_one_moment_to_its_end)
     close(fd);
     cr_assert_eq(count_names("d"), 4);
 }
+
+Test(mount_caches, nothing_that_was_kept_outlives_the_mount)
+{
+    struct stat st;
+
+    remote_put(&m, "f", "x", 1);
+    look("f");
+    int dir = open(m.mountpoint, O_RDONLY | O_DIRECTORY);
+    cr_assert_geq(dir, 0);
+    mounted_stop(&m);
+    cr_expect_eq(fstatat(dir, "f", &st, 0), -1);
+    cr_expect_eq(errno, ENOTCONN, "%s", strerror(errno));
+    cr_expect_eq(fstat(dir, &st), -1);
+    close(dir);
+}
