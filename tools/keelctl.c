@@ -70,6 +70,33 @@ static const char status_help[] =
     "knows how the others do; `keelctl member list` asks the leader. Answered without a\n"
     "majority too.\n";
 
+static const char get_help[] =
+    "usage: keelctl [OPTION...] get [--cf CF] KEY\n"
+    "\n"
+    "The bytes of the file KEY as they are, with nothing behind them. An empty file is a key\n"
+    "with an empty value.\n"
+    "\n"
+    "Exit status: 1 there is no such key; the others as in keelctl --help.\n";
+
+static const char put_help[] =
+    "usage: keelctl [OPTION...] put [--cf CF] KEY [VALUE]\n"
+    "\n"
+    "Makes the file KEY, and the directories above it, or replaces its content at once.\n"
+    "Without VALUE, or with -, the value is read from stdin; it has at most 8 MiB.\n";
+
+static const char del_help[] =
+    "usage: keelctl [OPTION...] del [--cf CF] KEY\n"
+    "\n"
+    "Removes the file KEY. One that is absent is no error; the directory it was in stays.\n";
+
+static const char scan_help[] =
+    "usage: keelctl [OPTION...] scan [--limit N] [--cf CF] [START]\n"
+    "\n"
+    "The keys from START on, or all of them, in byte order, a line for each: KEY <tab>\n"
+    "VALUE, with what is not printable as \\xNN, \\n or \\t. START need not exist, and is no\n"
+    "prefix: what comes behind it follows. It asks for a page at a time, so what changes\n"
+    "meanwhile may be there or not.\n";
+
 static const char check_help[] =
     "usage: keelctl [OPTION...] check\n"
     "\n"
@@ -105,10 +132,10 @@ static const char recover_help[] =
 
 static const struct keelctl_command commands[] = {
     {"status", 0, 0, "", keelctl_status, status_help},
-    {"get", 1, 1, "a key", keelctl_get, help},
-    {"put", 1, 2, "a key", keelctl_put, help},
-    {"del", 1, 1, "a key", keelctl_del, help},
-    {"scan", 0, 1, "", keelctl_scan, help},
+    {"get", 1, 1, "a key", keelctl_get, get_help},
+    {"put", 1, 2, "a key", keelctl_put, put_help},
+    {"del", 1, 1, "a key", keelctl_del, del_help},
+    {"scan", 0, 1, "", keelctl_scan, scan_help},
     {"member", 1, SIZE_MAX, "a command", keelctl_member, NULL},
     {"check", 0, 0, "", keelctl_check, check_help},
     {"quota", 0, 0, "", keelctl_quota, quota_help},

@@ -103,6 +103,9 @@ Test(keelctl, help_and_version_are_output, .timeout = 60)
     static const char *const lines[][2] = {
         {"--help", "Exit status:"},
         {"get --help", "Exit status:"},
+        {"put --help", "put [--cf CF] KEY [VALUE]"},
+        {"del --help", "del [--cf CF] KEY"},
+        {"scan --help", "scan [--limit N]"},
         {"status -h", "What the node that is asked knows"},
         {"check --help", "1 they differ"},
         {"recover --help", "--data-dir DIR"},
