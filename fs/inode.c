@@ -215,6 +215,18 @@ struct inode *inode_remember_found(struct inode_table *table, uint64_t id, enum 
     return inode;
 }
 
+struct inode *inode_remember_new(struct inode_table *table, uint64_t id, enum file_type type,
+                                 const char *path, uint64_t moment)
+{
+    struct inode *inode = NULL;
+
+    pthread_mutex_lock(&table->lock);
+    if (table_find(table, id) == NULL && !may_have_moved(table, id, moment))
+        inode = remember(table, id, type, path);
+    pthread_mutex_unlock(&table->lock);
+    return inode;
+}
+
 bool inode_add_lookup(struct inode *inode)
 {
     pthread_mutex_lock(&inode->table->lock);

@@ -87,6 +87,10 @@ uint64_t inode_table_moment(struct inode_table *table);
 struct inode *inode_remember_found(struct inode_table *table, uint64_t id, enum file_type type,
                                    const char *path, uint64_t moment);
 
+/* The same of what the table does not have; NULL also when it has it. */
+struct inode *inode_remember_new(struct inode_table *table, uint64_t id, enum file_type type,
+                                 const char *path, uint64_t moment);
+
 /* A reply is about to give the kernel one more reference. False: it had none. */
 bool inode_add_lookup(struct inode *inode);
 /* Whether the kernel has references to it. */

@@ -36,34 +36,25 @@ struct dir_page {
     size_t id_capacity;
 };
 
-/* A child for the kernel's caches, or with node 0 nothing but its name. */
+/* A child for the kernel's caches, or with node 0 nothing but its name: so when it has been
+ * looked up. The listing can be older than a change that the kernel was told of, and so can
+ * the answer to a lookup be that it has not taken yet. From the listing it would take that
+ * the name is seen as after the change, and from the answer that it stays so. */
 static struct inode *page_entry(struct dir_page *page, struct fuse_entry_param *ret_entry)
 {
     struct dir *dir = page->dir;
     struct inode_table *inodes = &dir->fs->inodes;
     char path[PATH_BYTES_MAX + 1];
     const struct keep nothing = {0};
-    struct attr attr = dir->attr;
-    uint64_t round;
+    const struct attr attr = dir->attr;
 
     *ret_entry = (struct fuse_entry_param){0};
     reply_fill_stat(&attr, reply_links(&attr), &ret_entry->attr);
     if (dir_is_at_dots(dir) || path_join(dir->path, dir->name, path) != 0)
         return NULL;
-    struct inode *inode = inode_pin(inodes, attr.id);
-    if (inode == NULL) {
-        inode = inode_remember_found(inodes, attr.id, attr.type, path, dir->moment);
-        if (inode == NULL)
-            return NULL;
-    } else {
-        /* Known: its path is newer, and it may be open with unpublished data. */
-        const struct look look = {.attr = dir->attr};
-        if (file_show(inode, &look, 0, &attr, &round) != FILE_READY) {
-            inode_unpin(inode);
-            return NULL;
-        }
-    }
-    reply_fill_entry(inode, &attr, &nothing, ret_entry);
+    struct inode *inode = inode_remember_new(inodes, attr.id, attr.type, path, dir->moment);
+    if (inode != NULL)
+        reply_fill_entry(inode, &attr, &nothing, ret_entry);
     return inode;
 }
 

@@ -1,4 +1,5 @@
 /* What the kernel keeps of this mount, and loses when another node changes it. */
+#include "fs/fs.h"
 #include "mounted.h"
 
 #include <criterion/criterion.h>
@@ -76,6 +77,28 @@ Test(mount_caches, what_is_kept_is_answered_without_a_store)
     cr_assert_eq(size_of("none"), -1);
     cr_assert_eq(errno, ENOENT);
     fake_store_release(m.store);
+}
+
+static uint64_t lookups_of(const char *name)
+{
+    struct stat st;
+
+    cr_assert_eq(stat(mounted_path(&m, name), &st), 0);
+    struct inode *inode = inode_pin(&m.fs->inodes, st.st_ino);
+    cr_assert_not_null(inode);
+    uint64_t lookups = inode->lookups;
+    inode_unpin(inode);
+    return lookups;
+}
+
+Test(mount_caches, a_listing_says_nothing_of_what_was_looked_up)
+{
+    remote_put(&m, "f", "1", 1);
+    remote_put(&m, "g", "1", 1);
+    look("f");
+    uint64_t before = lookups_of("f");
+    cr_assert_eq(count_names(""), 4);
+    cr_assert_eq(lookups_of("f"), before);
 }
 
 Test(mount_caches, nothing_is_answered_when_the_lease_is_over)
