@@ -346,7 +346,7 @@ enum file_answer file_open(struct fs *fs, struct inode *inode, const struct look
     return answer;
 }
 
-/* Under the lock: whether the last version `view`, or NULL, takes the place of what the file
+/* Under the lock: whether the version `view`, or NULL, takes the place of what the file
  * has. What is in flight may be in it already. */
 static bool is_better(const struct file *file, const struct view *view)
 {
@@ -358,17 +358,25 @@ static bool is_better(const struct file *file, const struct view *view)
            layer_is_empty(&file->in_flight);
 }
 
-struct handle *file_open_removed(struct fs *fs, struct inode *inode, struct view *view, int flags,
-                                 uint32_t pid)
+/* Whether `view` shows what the file was at the end; attributes can have been set since. */
+static bool is_last_content(const struct view *view, const struct attr *last)
+{
+    return view->attr.version == last->version ||
+           (view->attr.mtime_ns == last->mtime_ns && view->attr.size == last->size);
+}
+
+struct handle *file_open_removed(struct fs *fs, struct inode *inode, struct view *view,
+                                 const struct attr *last, int flags, uint32_t pid)
 {
     struct file *file = file_of(fs, inode);
     bool reads = (flags & O_ACCMODE) != O_WRONLY;
     struct handle *handle = NULL;
 
     pthread_mutex_lock(&file->lock);
-    if (is_better(file, view))
+    if (is_better(file, view) && (last == NULL || is_last_content(view, last)))
         file_advance(file, view_ref(view));
-    if (file->view != NULL && (!reads || file->view->readable))
+    if (file->view != NULL && (last == NULL || is_last_content(file->view, last)) &&
+        (!reads || file->view->readable))
         handle = handle_add(file, flags, pid);
     pthread_mutex_unlock(&file->lock);
     return handle;

@@ -160,9 +160,10 @@ void file_note_set_removed(struct inode *inode, const struct command_set_attr *s
 enum file_answer file_open(struct fs *fs, struct inode *inode, const struct look *look, int flags,
                            uint32_t pid, struct handle **ret_handle, uint64_t *ret_round);
 /* Opens a removed file that is open already, or was a moment ago, or version `view` of one
- * that was looked up just before, its last. NULL: neither. */
-struct handle *file_open_removed(struct fs *fs, struct inode *inode, struct view *view, int flags,
-                                 uint32_t pid);
+ * that was looked up just before. NULL: neither, or not the content that the file had at the
+ * end, by its attributes `last` (NULL: nobody knows them). */
+struct handle *file_open_removed(struct fs *fs, struct inode *inode, struct view *view,
+                                 const struct attr *last, int flags, uint32_t pid);
 
 /* Ends a handle, and publishes in the background what no flush came for. */
 void file_release(struct handle *handle);

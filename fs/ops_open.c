@@ -6,6 +6,7 @@
 #include "fs/file.h"
 #include "fs/names.h"
 #include "fs/ops.h"
+#include "fs/remains.h"
 #include "fs/reply.h"
 #include "fs/resolve.h"
 #include "raftstore/memory.h"
@@ -25,9 +26,14 @@ struct opening {
 /* An inode without a path: open already, or looked up a moment ago. KE_NOT_FOUND: neither. */
 static int open_removed(struct fs *fs, const struct opening *opening, struct handle **ret_handle)
 {
-    struct view *view = resolve_last_version(fs, opening->inode);
+    struct remains *remains = inode_remains(opening->inode);
+    struct view *view = recent_find(&fs->recent, opening->inode->id);
+    struct attr last;
 
-    *ret_handle = file_open_removed(fs, opening->inode, view, opening->flags, opening->pid);
+    if (remains != NULL)
+        remains_get_attr(remains, &last);
+    *ret_handle = file_open_removed(fs, opening->inode, view, remains != NULL ? &last : NULL,
+                                    opening->flags, opening->pid);
     view_unref(view);
     return *ret_handle != NULL ? FILE_READY : KE_NOT_FOUND;
 }

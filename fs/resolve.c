@@ -101,20 +101,6 @@ bool resolve_removed(struct inode *inode, struct attr *ret_attr)
     return remains != NULL;
 }
 
-struct view *resolve_last_version(struct fs *fs, struct inode *inode)
-{
-    struct remains *remains = inode_remains(inode);
-    struct view *view = recent_find(&fs->recent, inode->id);
-    struct attr last = {0};
-
-    if (remains != NULL)
-        remains_get_attr(remains, &last);
-    if (view == NULL || view->attr.version == last.version)
-        return view;
-    view_unref(view);
-    return NULL;
-}
-
 int resolve_child_path(struct inode *dir, const char *name, char *dir_path, char *path)
 {
     if (!inode_path(dir, dir_path))

@@ -52,10 +52,6 @@ int resolve_inode(struct request *request, struct inode *inode, struct resolved 
  * them, since a snapshot removed it. */
 bool resolve_removed(struct inode *inode, struct attr *ret_attr);
 
-/* What a removed file was when it was removed, if it was looked up a moment before; with a
- * reference. */
-struct view *resolve_last_version(struct fs *fs, struct inode *inode);
-
 /* The child `name` of a directory. KE_NOT_FOUND also when there is none: then
  * `look.until_ns` and `look.given` say for how long. KE_STALE only for the directory;
  * KE_NAME_TOO_LONG, KE_INVALID. */

@@ -206,7 +206,7 @@ Test(file, what_was_written_to_a_removed_file_is_there_for_who_opens_it_meanwhil
     cr_assert(file_show_removed(inode, NULL, &attr));
     cr_assert_eq(attr.size, 4);
     for (int i = 0; i < 2; i++) {
-        struct handle *late = file_open_removed(fs, inode, NULL, O_RDWR, 1);
+        struct handle *late = file_open_removed(fs, inode, NULL, NULL, O_RDWR, 1);
         cr_assert_not_null(late);
         assert_reads(late, i == 0 ? "aaxy" : "aaxyz");
         if (i == 0)
@@ -234,7 +234,7 @@ Test(file, what_is_left_of_a_removed_file_goes_after_a_moment)
     inode_file(inode)->left_ns -= FILE_LEFT_NS;
     file_renew_views(inode);
     cr_assert_eq(fs->budget.used, 0);
-    cr_assert_null(file_open_removed(fs, inode, NULL, O_RDONLY, 1));
+    cr_assert_null(file_open_removed(fs, inode, NULL, NULL, O_RDONLY, 1));
     inode_unpin(inode);
 }
 
@@ -253,11 +253,33 @@ Test(file, what_was_written_to_a_removed_file_lies_over_its_last_version)
     remove_elsewhere("f");
     write_text(writer, "xy");
     file_release(writer);
-    cr_assert_null(file_open_removed(fs, inode, NULL, O_RDONLY, 1));
-    struct handle *late = file_open_removed(fs, inode, last, O_RDONLY, 1);
+    cr_assert_null(file_open_removed(fs, inode, NULL, NULL, O_RDONLY, 1));
+    struct handle *late = file_open_removed(fs, inode, last, &last->attr, O_RDONLY, 1);
     assert_reads(late, "bbbxy");
     file_release(late);
     view_unref(last);
+    inode_unpin(inode);
+}
+
+/* Changed and removed at once: nobody here has seen the last version. */
+Test(file, a_version_before_the_last_of_a_removed_file_is_opened_by_nobody_anew)
+{
+    put("f", 'a', 2);
+    struct handle *reader = open_file("f", O_RDONLY);
+    struct inode *inode = reader->inode;
+    struct attr last = reader->view->attr;
+
+    inode_pin_again(inode);
+    remove_elsewhere("f");
+    last.version++;
+    last.mode = 0600;
+    struct handle *late = file_open_removed(fs, inode, NULL, &last, O_RDONLY, 1);
+    assert_reads(late, "aa");
+    file_release(late);
+    last.size = 3;
+    cr_assert_null(file_open_removed(fs, inode, NULL, &last, O_RDONLY, 1));
+    assert_reads(reader, "aa");
+    file_release(reader);
     inode_unpin(inode);
 }
 
