@@ -45,6 +45,13 @@ void grants_begin(struct grants *grants, uint64_t term, uint64_t last_index, uin
     }
 }
 
+void grants_free(struct grants *grants, uint64_t id)
+{
+    struct grants_member *member = grants_find(grants, id);
+    if (member != NULL)
+        member->has_none_of_before = true;
+}
+
 uint64_t grants_promised(const struct grants *grants, uint64_t now)
 {
     if (!grants->leads || grants->given_away)
@@ -195,7 +202,8 @@ bool grants_give(struct grants *grants, uint64_t id, uint64_t commit, uint64_t l
 static bool grants_holds(const struct grants *grants, const struct grants_member *member,
                          uint64_t now)
 {
-    return member->id != grants->self && (member->until > now || grants->all_until > now);
+    bool may_hold_of_before = grants->all_until > now && !member->has_none_of_before;
+    return member->id != grants->self && (member->until > now || may_hold_of_before);
 }
 
 size_t grants_holders(const struct grants *grants, uint64_t now)

@@ -31,9 +31,10 @@ struct grants_member {
     uint64_t id;
     uint32_t role; /* MEMBER_* bits */
     uint64_t match;
-    uint64_t echoed;        /* the newest stamp that it has heard */
-    struct lease_want want; /* time 0: it does not ask */
-    uint64_t until;         /* of its grant */
+    uint64_t echoed;         /* the newest stamp that it has heard */
+    struct lease_want want;  /* time 0: it does not ask */
+    uint64_t until;          /* of its grant */
+    bool has_none_of_before; /* it holds no grant of an earlier leader */
     uint64_t suspended_until;
     uint64_t owed; /* an entry that the others wait for, since: */
     uint64_t owed_since;
@@ -61,6 +62,8 @@ void grants_set_members(struct grants *grants, const struct region *region);
  * may hold a lease who is not known. */
 void grants_begin(struct grants *grants, uint64_t term, uint64_t last_index, uint64_t commit,
                   bool strangers, uint64_t now);
+/* Of this member it is known that it holds no grant of an earlier leader. After grants_begin(). */
+void grants_free(struct grants *grants, uint64_t id);
 /* Until when this node must vote for nobody, should it lead no more: it is one of the majority
  * that its grants rest on. 0: there is nothing to keep. */
 uint64_t grants_promised(const struct grants *grants, uint64_t now);

@@ -220,6 +220,8 @@ static void peer_lease_lead(struct peer *peer, uint64_t now)
     bool strangers = lease->members_index > apply_index(peer->config.apply);
     grants_begin(&lease->grants, status.hard_state.term, status.last_index,
                  status.hard_state.commit, strangers, now);
+    grants_free(&lease->grants, promise_leaseless(&lease->promise, status.hard_state.term, now,
+                                                  lease->grants.timing.duration_ns));
     lease->limit = GRANTS_NO_LIMIT;
     peer_lease_take_matches(peer, &status);
     peer_lease_set_limit(peer, &status, now);
@@ -319,6 +321,8 @@ void peer_lease_stepped(struct peer *peer, const struct wire_envelope *envelope,
         if (is_heartbeat(message))
             promise_heard(&lease->promise, message->from, message->term, note->stamp, now,
                           lease->grants.timing.promise_ns);
+        if (message->type == RAFT_MESSAGE_TIMEOUT_NOW)
+            promise_handed_over(&lease->promise, message->term);
         if (note->grant.want.time != 0)
             lease_take(&lease->held, &note->grant, apply_index(peer->config.apply), now);
     }

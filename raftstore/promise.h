@@ -16,7 +16,9 @@ struct promise {
     uint64_t from;
     uint64_t term;
     uint64_t stamp;
-    uint64_t until; /* the longest that was promised */
+    uint64_t since;          /* when the first of that term was heard */
+    uint64_t until;          /* the longest that was promised */
+    uint64_t handed_over_in; /* the last term whose leader told this node to campaign */
 };
 
 /* An append or a heartbeat of `from` was stepped that came with `stamp`; 0: with none. From
@@ -25,6 +27,16 @@ void promise_heard(struct promise *promise, uint64_t from, uint64_t term, uint64
                    uint64_t now, uint64_t duration_ns);
 /* Led itself until now, and promised as much as the others. */
 void promise_extend(struct promise *promise, uint64_t until);
+
+/* The leader of `term` has told this node to campaign, whatever others promised. */
+void promise_handed_over(struct promise *promise, uint64_t term);
+
+/* This node leads in `term`: the member that holds no lease, since it led in the term before.
+ * What it answered from itself is over, since this node was elected by those who promised it
+ * their patience; and what it was granted before it led, since that was `duration_ns` ago. 0:
+ * none is known. */
+uint64_t promise_leaseless(const struct promise *promise, uint64_t term, uint64_t now,
+                           uint64_t duration_ns);
 
 /* The stamp that goes with a message of `term` to `to`; 0: none. */
 uint64_t promise_echo(const struct promise *promise, uint64_t to, uint64_t term);

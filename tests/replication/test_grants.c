@@ -326,6 +326,32 @@ Test(grants, a_new_leader_waits_for_all_for_the_length_of_a_lease)
     cr_assert_eq(grants_limit(&grants, now), GRANTS_NO_LIMIT);
 }
 
+Test(grants, a_new_leader_does_not_wait_for_one_who_holds_nothing_of_before)
+{
+    lead(false);
+    grants_free(&grants, 2);
+    grants_acknowledged(&grants, 2, 1);
+    grants_acknowledged(&grants, 3, FIRST);
+    cr_assert_eq(grants_limit(&grants, now), FIRST);
+    cr_assert_eq(grants_holders(&grants, now), 1);
+    grants_free(&grants, 3);
+    cr_assert_eq(grants_limit(&grants, now), GRANTS_NO_LIMIT);
+    lead(false);
+    grants_acknowledged(&grants, 2, 1);
+    cr_assert_eq(grants_limit(&grants, now), 0);
+}
+
+Test(grants, one_who_held_nothing_of_before_is_waited_for_when_it_is_given_one)
+{
+    lead(false);
+    grants_free(&grants, 2);
+    grants_free(&grants, 3);
+    grants_acknowledged(&grants, 2, FIRST);
+    everybody_hears();
+    cr_assert(give(2, FIRST, FIRST));
+    cr_assert_eq(grants_limit(&grants, now), FIRST);
+}
+
 Test(grants, a_new_leader_that_may_not_know_all_commits_nothing_for_as_long)
 {
     grants_end(&grants);

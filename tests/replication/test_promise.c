@@ -80,6 +80,50 @@ Test(promise, who_led_in_an_earlier_term_is_not_heard_any_more)
     cr_assert(!promise_forbids(&promise, NOW + DURATION));
 }
 
+/* --- what the next leader knows of the one before --- */
+
+#define LEASE (2 * DURATION)
+
+static uint64_t leaseless(uint64_t term, uint64_t now)
+{
+    return promise_leaseless(&promise, term, now, LEASE);
+}
+
+Test(promise, who_led_in_the_term_before_has_no_lease)
+{
+    hear(LEADER, TERM, 77, NOW);
+    hear(LEADER, TERM, 78, NOW + LEASE - 1);
+    cr_assert_eq(leaseless(TERM + 1, NOW + LEASE), LEADER);
+}
+
+Test(promise, who_led_for_less_than_a_lease_may_have_one_of_before)
+{
+    hear(3, TERM - 1, 76, NOW - LEASE);
+    hear(LEADER, TERM, 77, NOW);
+    cr_assert_eq(leaseless(TERM + 1, NOW + LEASE - 1), 0);
+}
+
+Test(promise, when_another_may_have_led_in_between_nothing_is_known)
+{
+    hear(LEADER, TERM, 77, NOW);
+    cr_assert_eq(leaseless(TERM + 2, NOW + LEASE), 0);
+    cr_assert_eq(leaseless(TERM, NOW + LEASE), 0);
+}
+
+Test(promise, who_gave_the_leadership_away_may_have_a_lease)
+{
+    hear(LEADER, TERM, 77, NOW);
+    promise_handed_over(&promise, TERM);
+    cr_assert_eq(leaseless(TERM + 1, NOW + LEASE), 0);
+    hear(3, TERM + 1, 5, NOW);
+    cr_assert_eq(leaseless(TERM + 2, NOW + LEASE), 3);
+}
+
+Test(promise, nothing_is_known_after_a_start)
+{
+    cr_assert_eq(leaseless(1, NOW), 0);
+}
+
 Test(promise, a_new_leader_does_not_end_what_was_promised_the_old_one)
 {
     promise_extend(&promise, NOW + 2 * DURATION);

@@ -226,6 +226,36 @@ Test(leases, a_leader_that_gives_the_leadership_away_has_no_lease)
     cr_assert(ended_early);
 }
 
+/* Waits until another store than `lost` leads; its status of then. */
+static void await_other_leader(size_t lost, struct store_status *ret_status)
+{
+    size_t leader;
+    do {
+        leader = cluster_leader(&cluster, follower_of(lost));
+        cr_assert(cluster_status(&cluster, leader, ret_status));
+        cluster_pause();
+    } while (leader == lost || strcmp(ret_status->role, "leader") != 0);
+}
+
+/* What it answered from itself was over before another could be elected. */
+Test(leases, a_leader_that_is_lost_is_not_waited_for_beside_its_election)
+{
+    struct store_status before, after = {0};
+    bool was_next = false;
+    for (unsigned round = 0; round < 10 && !was_next; round++) {
+        wait_for_leases();
+        size_t lost = cluster_leader(&cluster, 0);
+        cr_assert(cluster_status(&cluster, lost, &before));
+        sleep_ms(2 * LEASE_MS);
+        cluster_isolate(&cluster, lost);
+        await_other_leader(lost, &after);
+        was_next = after.term == before.term + 1;
+        cluster_heal(&cluster);
+    }
+    cr_assert(was_next);
+    cr_assert_leq(after.lease_holders, 1);
+}
+
 /* --- no read is stale --- */
 
 static struct registers registers;
