@@ -16,11 +16,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Interrupts the session's wait, which nothing else ends while the mount stays. */
 #define WAKE_SIGNAL SIGUSR2
 /* A wake that comes just before the wait is lost: it is sent again after this. */
 #define WAKE_PERIOD_MS 20
+
+/* Requests wait for nothing in the thread that took them but, at times, for the disk. So
+ * there are a few more threads than processors; with many each request would wake the one
+ * that has slept the longest. */
+#define SPARE_WORKERS 2
+#define WORKERS_MAX   10
 
 struct fs_mount {
     struct fs *fs;
@@ -149,6 +156,13 @@ static void end_run(struct fs_mount *mount)
     pthread_mutex_unlock(&mount->lock);
 }
 
+static unsigned count_workers(void)
+{
+    long wanted = sysconf(_SC_NPROCESSORS_ONLN) + SPARE_WORKERS;
+
+    return wanted < WORKERS_MAX ? (unsigned)wanted : WORKERS_MAX;
+}
+
 int fs_mount_run(struct fs_mount *mount, struct err *e)
 {
     /* Without SA_RESTART: a wait that it meets ends. */
@@ -164,6 +178,7 @@ int fs_mount_run(struct fs_mount *mount, struct err *e)
     if (begin_run(mount)) {
         invalidator_start(&mount->fs->invalidator, mount->session);
         struct fuse_loop_config *config = fuse_loop_cfg_create();
+        fuse_loop_cfg_set_max_threads(config, count_workers());
         rc = fuse_session_loop_mt(mount->session, config);
         fuse_loop_cfg_destroy(config);
         end_run(mount);
