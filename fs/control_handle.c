@@ -121,6 +121,7 @@ void control_handle_read(struct control_handle *handle, fuse_req_t req, size_t s
     struct control_read *read = mem_zalloc(sizeof(*read));
     request_init(&read->request, handle->fs, req, read_free);
     read->request.any_signal_ends = true;
+    read->request.is_behind = false; /* it waits as long as it takes */
     read->handle = handle;
     read->size = size;
     read->offset = (uint64_t)offset;

@@ -231,6 +231,7 @@ static void lock_start(fuse_req_t req, fuse_ino_t ino, const struct locks_range 
 
     request_init(&lock->request, ops_fs(req), req, lock_free);
     lock->request.any_signal_ends = true;
+    lock->request.is_behind = false; /* no majority is needed for it */
     lock->range = *range;
     lock->ino = ino;
     lock->blocks = blocks;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -220,6 +221,55 @@ Test(mount_failures, a_writer_that_fills_its_piece_while_nothing_is_published_fa
     cr_assert_lt(now_s() - begun, TIMEOUT_MS / 1000.0 * 2.5);
     close(fd);
     free(block);
+}
+
+struct locking {
+    pthread_barrier_t begins;
+    int fd;
+    int code;
+};
+
+static void *lock_it(void *arg)
+{
+    struct locking *locking = arg;
+
+    pthread_barrier_wait(&locking->begins);
+    pthread_barrier_wait(&locking->begins);
+    locking->code = flock(locking->fd, LOCK_EX) == 0 ? 0 : errno;
+    return NULL;
+}
+
+/* Others that are behind one that has timed out do not wait: a lock has nothing to do with
+ * that. */
+Test(mount_failures, without_a_majority_a_lock_is_waited_for)
+{
+    struct locking locking = {.fd = -1};
+    struct timespec until;
+    pthread_t thread;
+    struct stat st;
+
+    int holder = open(mounted_path(&m, "f"), O_CREAT | O_RDWR, 0644);
+    locking.fd = open(mounted_path(&m, "f"), O_RDWR);
+    cr_assert_eq(flock(holder, LOCK_EX), 0);
+    pthread_barrier_init(&locking.begins, NULL, 2);
+    pthread_create(&thread, NULL, lock_it, &locking);
+    pthread_barrier_wait(&locking.begins);
+    fake_store_hold(m.store);
+    fake_store_set_leader(m.store, 0);
+    cr_assert_neq(stat(mounted_path(&m, "none"), &st), 0);
+    cr_assert_eq(errno, ETIMEDOUT, "%s", strerror(errno));
+    pthread_barrier_wait(&locking.begins);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 200000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    cr_assert_eq(pthread_timedjoin_np(thread, NULL, &until), ETIMEDOUT);
+    cr_assert_eq(flock(holder, LOCK_UN), 0);
+    pthread_join(thread, NULL);
+    cr_assert_eq(locking.code, 0, "%s", strerror(locking.code));
+    fake_store_release(m.store);
+    close(locking.fd);
+    close(holder);
 }
 
 /* --- callers that give up --- */
