@@ -1,5 +1,6 @@
 #include "fs/mountpoint.h"
 
+#include "fs/given.h"
 #include "fs/mount.h"
 #include "raftstore/log.h"
 
@@ -15,12 +16,15 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FUSE_DEVICE    "/dev/fuse"
 #define MOUNT_TYPE_MAX 64
 /* Dead mounts can lie on top of each other. */
 #define DEAD_MOUNTS_MAX 16
+
+#define NS_PER_S 1000000000ull
 
 /* --- the table of mounts --- */
 
@@ -109,20 +113,37 @@ static bool absolute_path(const char *mountpoint, char ret_path[PATH_MAX])
 
 /* --- a dead mount --- */
 
-static int unmount_dead(const char *path, struct err *e)
+/* Also for who did not mount it as root. */
+static bool unmount_at(const char *path, bool lazily)
 {
-    char *const argv[] = {"fusermount3", "-u", "-z", "-q", "--", (char *)path, NULL};
+    char *const argv[] = {"fusermount3", "-u", "-q", lazily ? "-z" : "--", (char *)path, NULL};
     char *const no_environment[] = {NULL};
     int status = 0;
     pid_t child;
 
-    if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+    if (umount2(path, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) == 0)
+        return true;
+    return errno == EPERM && posix_spawnp(&child, argv[0], NULL, NULL, argv, no_environment) == 0 &&
+           waitpid(child, &status, 0) == child && status == 0;
+}
+
+/* Who is in there goes on seeing what the kernel keeps. This node must not take part in
+ * changes before that is over. */
+static int unmount_dead(const char *path, struct err *e)
+{
+    struct timespec life = {
+        .tv_sec = GIVEN_LIFE_NS / NS_PER_S,
+        .tv_nsec = GIVEN_LIFE_NS % NS_PER_S,
+    };
+
+    if (unmount_at(path, false))
         return 0;
-    if (errno == EPERM && posix_spawnp(&child, argv[0], NULL, NULL, argv, no_environment) == 0 &&
-        waitpid(child, &status, 0) == child && status == 0)
-        return 0;
-    return err_set(e, KE_BUSY, "mount point %s has a dead mount that cannot be unmounted: %s", path,
-                   strerror(errno));
+    if (!unmount_at(path, true))
+        return err_set(e, KE_BUSY, "mount point %s has a dead mount that cannot be unmounted: %s",
+                       path, strerror(errno));
+    while (nanosleep(&life, &life) != 0 && errno == EINTR)
+        ;
+    return 0;
 }
 
 /* A call has said that whoever served `mountpoint` is gone. */

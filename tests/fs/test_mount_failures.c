@@ -1,5 +1,6 @@
 /* A mount whose store does not answer, callers that give up, and mounts that end
  * under their users. */
+#include "fs/given.h"
 #include "mounted.h"
 #include "seed.h"
 
@@ -649,4 +650,20 @@ Test(mount_failures, a_dead_mount_is_taken_away_first)
     cr_assert_eq(errno, ENOTCONN);
     cr_assert_eq(fs_mount_check(path, NULL), 0);
     cr_assert_eq(stat(path, &st), 0);
+}
+
+/* What is kept for them lasts for a moment, and nobody can take it back. */
+Test(mount_failures, a_dead_mount_with_somebody_in_it_is_waited_for)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/dead", m.dir);
+    cr_assert_eq(mkdir(path, 0755), 0);
+    make_dead_mount(path);
+    int inside = open(path, O_PATH | O_DIRECTORY);
+    cr_assert_geq(inside, 0);
+    double begun = now_s();
+    cr_assert_eq(fs_mount_check(path, NULL), 0);
+    cr_expect_geq(now_s() - begun, GIVEN_LIFE_NS / 1e9);
+    close(inside);
 }
