@@ -12,12 +12,15 @@ size_t content_put(char *bytes, size_t size, size_t offset, const char *data, si
 
 static uint16_t layer_over(const struct state_layer *layer, struct texts *texts, uint16_t below)
 {
-    char bytes[TEXT_MAX];
-    size_t size = 0;
+    const struct text *text = texts_get(texts, below);
+    char bytes[TEXT_MAX] = {0};
+    size_t size = text->size;
 
-    if (!layer->is_truncated)
-        size =
-            content_put(bytes, 0, 0, texts_get(texts, below)->bytes, texts_get(texts, below)->size);
+    if (layer->is_truncated && size > layer->low)
+        size = layer->low;
+    memcpy(bytes, text->bytes, size);
+    if (layer->is_truncated)
+        size = layer->end;
     for (size_t i = 0; i < STATE_EXTENT_MAX; i++) {
         if (layer->extents & 1u << i)
             size = content_put(bytes, size, i, &layer->extent[i], 1);
@@ -113,10 +116,9 @@ static bool merge(struct state_layer *layer, const struct state_layer *over, str
     return true;
 }
 
-/* What is written to a removed file stays on its node. */
-static void leave(struct state *state, struct texts *texts, uint8_t node)
+/* Of the inode, new if need be. NULL: too many. */
+static struct state_layer *take_left(struct state *state, uint8_t node, uint8_t inode)
 {
-    uint8_t inode = state->layers[node].inode;
     size_t at = 0;
 
     while (at < STATE_LEFT_MAX && state->left[node][at].inode != inode &&
@@ -124,11 +126,37 @@ static void leave(struct state *state, struct texts *texts, uint8_t node)
         at++;
     if (at == STATE_LEFT_MAX) {
         state->is_overflown = true;
-        return;
+        return NULL;
     }
     struct state_layer *left = &state->left[node][at];
     if (left->inode != inode)
         *left = (struct state_layer){.inode = inode};
+    return left;
+}
+
+void content_truncate_left(struct state *state, uint8_t node, uint8_t inode, uint8_t size)
+{
+    struct state_layer *left = take_left(state, node, inode);
+
+    if (left == NULL)
+        return;
+    if (left->append != 0) {
+        state->inodes[inode].blurred[node] = 1;
+        return;
+    }
+    left->low = left->is_truncated && left->low < size ? left->low : size;
+    left->end = size;
+    left->is_truncated = true;
+    left->extents &= (uint16_t)((1u << size) - 1);
+}
+
+/* What is written to a removed file stays on its node. */
+static void leave(struct state *state, struct texts *texts, uint8_t node)
+{
+    struct state_layer *left = take_left(state, node, state->layers[node].inode);
+
+    if (left == NULL)
+        return;
     if (!merge(left, &state->layers[node], texts))
         state->is_overflown = true;
     state->layers[node] = (struct state_layer){.inode = STATE_NO_INODE};

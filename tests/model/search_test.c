@@ -348,6 +348,20 @@ Test(search, what_is_written_to_a_removed_file_is_seen_where_it_is_open)
     assert_verdict(SEARCH_INVALID);
 }
 
+Test(search, a_removed_file_is_truncated_for_who_has_it_open_on_the_node)
+{
+    put(&window.before, STATE_ROOT, NAME_a, file_of(5, "old"));
+    add_open(3, a, O_RDONLY, 5, 1, 2);
+    add_open(4, a, O_RDONLY, 5, 1, 2);
+    add_path(0, KIND_TRUNCATE, a, 0, 3, 10)->number = 2;
+    add_path(1, KIND_UNLINK, a, 0, 4, 6);
+    add_read(4, 1, "old", 11, 12);
+    add_read(3, 1, "ol", 11, 12);
+    assert_verdict(SEARCH_VALID);
+    add_read(3, 1, "old", 13, 14);
+    assert_verdict(SEARCH_INVALID);
+}
+
 Test(search, what_is_made_and_removed_at_once_is_open_without_a_name)
 {
     add_open(0, a, O_WRONLY | O_CREAT, 5, 1, 10);

@@ -430,6 +430,17 @@ static bool reads_as(const struct state_call *call, uint16_t text)
            memcmp(expected->bytes, call->op->read, expected->size) == 0;
 }
 
+static bool is_open_on(const struct state *state, uint8_t node, uint8_t inode)
+{
+    for (size_t i = node; i < MODEL_PROCESSES; i += MODEL_NODES) {
+        for (size_t j = 0; j < MODEL_HANDLES; j++) {
+            if (state->handles[i][j].inode == inode)
+                return true;
+        }
+    }
+    return false;
+}
+
 static enum state_step truncate_found(struct state *state, const struct state_call *call,
                                       uint8_t inode)
 {
@@ -442,7 +453,10 @@ static enum state_step truncate_found(struct state *state, const struct state_ca
         return STEP_NO;
     if (file->nlink == 0) {
         /* It is too late for all, though not for who has it open here. */
-        file->blurred[call->op->node] = 1;
+        if (is_open_on(state, call->op->node, inode))
+            content_truncate_left(state, call->op->node, inode, (uint8_t)call->op->number);
+        else
+            file->blurred[call->op->node] = 1;
         return STEP_DONE;
     }
     const struct text *old = texts_get(call->texts, file->versions[file->version_count - 1]);

@@ -57,6 +57,8 @@ struct state_layer {
     uint16_t extents; /* a bit for each byte that is there */
     uint16_t append;  /* a text, or 0 */
     bool is_truncated;
+    uint8_t low; /* when truncated: of what lies below no more than this is left, */
+    uint8_t end; /* and zeros behind it up to here */
     char extent[STATE_EXTENT_MAX + 1]; /* one more: no padding, states are hashed */
 };
 
