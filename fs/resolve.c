@@ -10,14 +10,15 @@
 int resolve_in_tree(const struct inode *inode, struct tree_view *tree, const char *path,
                     struct attr *ret_attr, bool *ret_is_by_id)
 {
+    bool is_directory = inode->type == FILE_DIRECTORY;
     struct attr attr;
-    int code = tree_stat(tree, path, &attr);
+    int code = tree_stat_kind(tree, path, is_directory, &attr);
     bool is_there = code == 0 && attr.id == inode->id;
 
     if (code != 0 && code != KE_NOT_FOUND && code != KE_NOT_DIR)
         return code;
     if (!is_there)
-        code = inode->type == FILE_DIRECTORY ? KE_NOT_FOUND : tree_stat_id(tree, inode->id, &attr);
+        code = is_directory ? KE_NOT_FOUND : tree_stat_id(tree, inode->id, &attr);
     if (code != 0)
         return code == KE_NOT_FOUND ? KE_STALE : code;
     *ret_attr = attr;

@@ -179,6 +179,17 @@ int tree_stat(struct tree_view *view, const char *path, struct attr *ret_attr)
     return code;
 }
 
+int tree_stat_kind(struct tree_view *view, const char *path, bool directory, struct attr *ret_attr)
+{
+    struct attr_row row;
+    int code = tree_view_find(view, path, directory, &row);
+
+    if (code == 0) {
+        *ret_attr = row.attr;
+    }
+    return code;
+}
+
 int tree_stat_id(struct tree_view *view, uint64_t id, struct attr *ret_attr)
 {
     struct attr_row row;

@@ -50,6 +50,10 @@ void tree_view_unref(struct tree_view *view);
  * a file. */
 int tree_stat(struct tree_view *view, const char *path, struct attr *ret_attr);
 
+/* The same, at less cost, of a directory, or of something else: KE_NOT_FOUND also when it is
+ * of the other kind. */
+int tree_stat_kind(struct tree_view *view, const char *path, bool directory, struct attr *ret_attr);
+
 /* Up to `size` bytes at `offset` of the regular file with the attributes `attr`,
  * as tree_stat() on the same view gave them; holes and missing rows read as
  * zeros. `*ret_size` is short only at the end of the file, which is `attr->size`. */

@@ -135,6 +135,27 @@ Test(tree, threads_share_a_view)
     volume_close(&v);
 }
 
+Test(tree, what_is_of_the_other_kind_is_not_found)
+{
+    struct volume v;
+    struct tree_view *view;
+    struct attr attr;
+
+    volume_open(&v);
+    cr_assert_eq(volume_put(&v, "d/f", "abc"), 0);
+    view = tree_view_new(v.tree);
+    cr_assert_eq(tree_stat_kind(view, "d/f", false, &attr), 0);
+    cr_assert_eq(attr.size, 3);
+    cr_assert_eq(tree_stat_kind(view, "d/f", true, &attr), KE_NOT_FOUND);
+    cr_assert_eq(tree_stat_kind(view, "d", true, &attr), 0);
+    cr_assert_eq(attr.type, FILE_DIRECTORY);
+    cr_assert_eq(tree_stat_kind(view, "d", false, &attr), KE_NOT_FOUND);
+    cr_assert_eq(tree_stat_kind(view, "", true, &attr), 0);
+    cr_assert_eq(attr.id, ATTR_ROOT_ID);
+    tree_view_unref(view);
+    volume_close(&v);
+}
+
 /* --- content --- */
 
 Test(tree, reads_stop_at_the_end_of_the_file)
