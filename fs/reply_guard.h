@@ -28,7 +28,7 @@
 #define REPLY_GUARD_TICK_NS 10000000ull
 /* Timeouts end so long before what they must not outlive: a tick, two jiffies of the
  * kernel's rounding, and what it takes the caller to wake up and take the answer. */
-#define REPLY_GUARD_MARGIN_NS 40000000ull
+#define REPLY_GUARD_MARGIN_NS 80000000ull
 #define REPLY_GUARD_SOME_S    1.0
 
 enum reply_kind {

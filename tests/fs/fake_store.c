@@ -16,7 +16,7 @@
 #include <time.h>
 
 #define FILE_READ_MAX (64u << 20)
-#define LEASE_NS      150000000ull
+#define LEASE_NS      190000000ull
 
 struct fake_item {
     struct fake_item *next;
