@@ -35,6 +35,11 @@ requests() {
     "$(on "$1" .keelfs/metrics)"
 }
 
+# metric I NAME: its value on node I.
+metric() {
+  sed -n "s/^$2 //p" "$(on "$1" .keelfs/metrics)"
+}
+
 # has_lease I: node I answers from what it has.
 has_lease() {
   local before
@@ -140,7 +145,7 @@ await_leases() {
   before=$(requests 2)
   perl -e 'for (1 .. $ARGV[0]) { stat($ARGV[1]) or die "$!"; }' "$n" "$(on 2 hot)"
   (($(requests 2) - before >= n))
-  grep -qx 'keelfs_lease_held 0' "$(on 2 .keelfs/metrics)"
+  [[ $(metric 2 keelfs_lease_held) -eq 0 ]]
 }
 
 # --- that they are right ---
@@ -193,6 +198,11 @@ await_leases() {
     hot e e/g e/h e/l
     rm -r "$(on "$a" e)"
     [[ ! -e $(on "$b" e) && ! -e $(on "$c" e/g) ]]
+  done
+  # And says so.
+  for a in 1 2 3; do
+    (($(metric "$a" keelfs_lease_renewals_total) > 0 && $(metric "$a" keelfs_recalled_names_total) > 1))
+    (($(metric "$a" keelfs_recalled_attributes_total) > 0))
   done
 }
 

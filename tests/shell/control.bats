@@ -95,6 +95,11 @@ has_descendant_reading() {
   [[ $(du -a "$(on 1)" | wc -l) -eq 2 ]]
   cp -a "$(on 1)/." "$BATS_TEST_TMPDIR/copy"
   [[ $(ls -A "$BATS_TEST_TMPDIR/copy") == f ]]
+  [[ $(tar -C "$(on 1)" -c . | tar -t) == $'./\n./f' ]]
+  echo 2 >"$BATS_TEST_TMPDIR/copy/g"
+  rsync -a --delete "$BATS_TEST_TMPDIR/copy/" "$(on 1)"
+  rsync -a --delete "$(on 2)/" "$BATS_TEST_TMPDIR/copy"
+  [[ $(ls -A "$BATS_TEST_TMPDIR/copy") == $'f\ng' && -n $(cat "$(on 1 .keelfs/version)") ]]
   not rm -rf "$(on 1 .keelfs)" 2>"$BATS_TEST_TMPDIR/why"
   has_line "$BATS_TEST_TMPDIR/why" 'Operation not permitted'
   (cd "$(on 1)" && rm -rf ./*)
