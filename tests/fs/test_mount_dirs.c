@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,6 +184,23 @@ Test(mount_dirs, a_reader_with_little_room_sees_every_name_once)
     close(fd);
     for (int i = 0; i < 500; i++)
         cr_assert_eq(seen[i], 1, "%d", i);
+}
+
+/* The daemon runs in this process: what it needs is the places that it has given out. */
+Test(mount_dirs, a_large_directory_is_listed_in_a_few_bytes_for_a_name)
+{
+    enum { MANY = 50000, BYTES_FOR_A_NAME = 12, BYTES_BESIDES = 1 << 17 };
+    size_t count = 0;
+
+    fill("d", MANY);
+    DIR *stream = open_dir("d");
+    size_t before = mallinfo2().uordblks;
+    while (readdir(stream) != NULL)
+        count++;
+    size_t after = mallinfo2().uordblks;
+    closedir(stream);
+    cr_assert_eq(count, MANY + 2);
+    cr_assert_lt(after, before + MANY * BYTES_FOR_A_NAME + BYTES_BESIDES);
 }
 
 Test(mount_dirs, a_place_that_was_never_given_out_is_invalid)
