@@ -191,6 +191,21 @@ static void file_refresh_handles(struct file *file, const struct look *look, uin
     }
 }
 
+/* Under the lock: mode and owner that wait for the first publish are the older change when
+ * another node has set them since, which `now` shows. `set`, or NULL, was set here. */
+static void yield_set(struct file *file, const struct command_set_attr *set, const struct attr *now)
+{
+    const unsigned owned = COMMAND_SET_MODE | COMMAND_SET_UID | COMMAND_SET_GID;
+
+    if (file->publish != NULL || (file->dirty.set.mask & owned) == 0 ||
+        now->version <= file->set_over.version)
+        return;
+    if (set != NULL)
+        layer_amend_set(set, &file->set_over);
+    layer_yield_set(&file->dirty, &file->set_over, now);
+    file->set_over = *now;
+}
+
 enum file_answer file_show(struct inode *inode, const struct look *look, uint32_t pid,
                            struct attr *ret_attr, uint64_t *ret_round)
 {
@@ -205,6 +220,7 @@ enum file_answer file_show(struct inode *inode, const struct look *look, uint32_
         answer = file_settle(file, look, ret_round);
         if (answer == FILE_READY && file_is_clean(file))
             file_refresh_handles(file, look, pid);
+        yield_set(file, NULL, &look->attr);
         if (file_is_ahead(file, look))
             *ret_attr = file->view->attr;
         layer_amend_attr(&file->in_flight, ret_attr);
@@ -539,8 +555,7 @@ bool file_defer_set_attr(struct inode *inode, const struct command_set_attr *set
     pthread_mutex_lock(&file->lock);
     bool deferred = is_being_made(file, pid) && !file_check_detached(file);
     if (deferred) {
-        if (file->dirty.set.mask != 0)
-            layer_yield_set(&file->dirty, &file->set_over, &look->attr);
+        yield_set(file, NULL, &look->attr);
         file->set_over = look->attr;
         layer_set_attr(&file->dirty, set);
         file_get_attr(file, ret_attr);
@@ -584,6 +599,7 @@ void file_note_set_attr(struct inode *inode, const struct command_set_attr *set,
         size_t before = file_cost(file);
         if (set->mask & COMMAND_SET_SIZE)
             layer_trim(&file->dirty, file_size_below(file), set->size);
+        yield_set(file, set, &look->attr);
         if (!layer_is_empty(&file->dirty))
             overrule_set(&file->dirty, set);
         /* What was written before had its effect on the old mode. */

@@ -156,6 +156,40 @@ static void *close_file(void *arg)
     return NULL;
 }
 
+Test(mount_attrs, what_another_node_sets_later_is_seen_by_who_makes_the_file)
+{
+    struct stat st;
+    int fd = make_file(0600);
+
+    set_all(fd);
+    remote_chmod(0640);
+    cr_assert_eq(fstat(fd, &st), 0);
+    cr_assert_eq(st.st_mode & 07777, 0640);
+    cr_assert_eq(st.st_uid, 7);
+    cr_assert_eq(fchmod(fd, 0600), 0);
+    cr_assert_eq(fstat(fd, &st), 0);
+    cr_assert_eq(st.st_mode & 07777, 0600);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(remote_attr().mode, 0600);
+}
+
+Test(mount_attrs, times_that_another_process_sets_on_a_file_that_is_being_made_stay)
+{
+    const struct timespec times[2] = {{.tv_sec = 3000}, {.tv_sec = 4000}};
+    int fd = make_file(0600);
+    int status;
+
+    set_all(fd);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(utimensat(AT_FDCWD, mounted_path(&m, "f"), times, 0) == 0 ? 0 : 1);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(remote_attr().mtime_ns, 4000 * 1000000000ll);
+    cr_assert_eq(remote_attr().mode, 04750);
+}
+
 Test(mount_attrs, what_another_node_sets_while_the_publish_is_under_way_stays)
 {
     int fd = make_file(0600);
