@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #define OWN_PREFIX      "user.keelfs."
@@ -433,6 +434,43 @@ static bool acl_clears_sgid(fuse_req_t req, struct xattr_request *xattr)
     return !caller_is_in_group(req, resolved.look.attr.gid);
 }
 
+/* Whether the value is a list that says what a mode can say, for a file without a list of
+ * its own; `*ret_mode` is the mode then, of a file that has `attr` now. */
+static bool is_only_mode(const struct xattr_request *xattr, const struct attr *attr,
+                         uint32_t *ret_mode)
+{
+    const struct bytes value = {.data = xattr->value, .size = xattr->value_size};
+    struct acl acl;
+
+    if (attr->xattr_bytes > 0 || acl_unpack(value, &acl) != 0 || !acl_is_mode(&acl))
+        return false;
+    *ret_mode = (attr->mode & ~(uint32_t)ACCESSPERMS) | acl_mode(&acl);
+    return true;
+}
+
+/* Whether it is answered: a part of the first publish of a file that is being made. cp -a
+ * sets the mode by a list; see ops_setattr.c. */
+static bool set_with_publish(struct xattr_request *xattr)
+{
+    uint32_t pid = (uint32_t)fuse_req_ctx(xattr->request.req)->pid;
+    struct command_set_attr set = {.mask = COMMAND_SET_MODE};
+    struct resolved resolved;
+    struct attr attr;
+    uint64_t round;
+
+    if (strcmp(xattr->name, ACL_ACCESS_NAME) != 0 || xattr->mode != COMMAND_XATTR_ANY ||
+        xattr->clears_sgid || !file_is_being_made(xattr->inode, pid) ||
+        resolve_inode(&xattr->request, xattr->inode, &resolved) != 0)
+        return false;
+    bool deferred = file_show(xattr->inode, &resolved.look, 0, &attr, &round) == FILE_READY &&
+                    is_only_mode(xattr, &attr, &set.mode) &&
+                    file_defer_set_attr(xattr->inode, &set, &resolved.look, pid, &attr);
+    look_release(&resolved.look);
+    if (deferred)
+        set_end(xattr, 0);
+    return deferred;
+}
+
 void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                   int flags)
 {
@@ -461,7 +499,8 @@ void ops_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *
     else
         xattr->mode = COMMAND_XATTR_ANY;
     xattr->clears_sgid = acl_clears_sgid(req, xattr);
-    set_begin(&xattr->request, &begin);
+    if (!set_with_publish(xattr))
+        set_begin(&xattr->request, &begin);
 }
 
 void ops_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)

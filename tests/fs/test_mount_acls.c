@@ -128,6 +128,54 @@ Test(mount_acls, a_list_and_a_mode_set_before_close_have_their_effect_in_order)
     cr_assert_not(somebody_opens("h", O_RDONLY));
 }
 
+/* What cp -a does with the mode 0754 of what it copies. */
+static void set_mode_by_list(int fd)
+{
+    const struct acl acl = {
+        .count = 3, .entries = {{ACL_USER_OBJ, 7, 0}, {ACL_GROUP_OBJ, 5, 0}, {ACL_OTHER, 4, 0}}};
+    uint8_t buffer[ACL_BYTES_MAX];
+    struct bytes bytes = acl_pack(&acl, buffer);
+
+    cr_assert_eq(fsetxattr(fd, ACL_ACCESS_NAME, bytes.data, bytes.size, 0), 0, "%s",
+                 strerror(errno));
+}
+
+static void assert_no_list(const char *path)
+{
+    cr_assert_eq(getxattr(mounted_path(&m, path), ACL_ACCESS_NAME, NULL, 0), -1);
+    cr_assert_eq(errno, ENODATA);
+}
+
+Test(mount_acls, a_list_that_says_a_mode_appears_with_the_content_of_a_file_that_is_made)
+{
+    struct stat st;
+    int fd = open(mounted_path(&m, "new"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+    cr_assert_eq(write(fd, "text", 4), 4);
+    cr_assert_eq(fchmod(fd, 02600), 0);
+    /* A command would wait. */
+    fake_store_hold_proposals(m.store);
+    set_mode_by_list(fd);
+    cr_assert_eq(fstat(fd, &st), 0);
+    cr_assert_eq(st.st_mode & 07777, 02754);
+    fake_store_release(m.store);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(mode_of("new"), 02754);
+    assert_no_list("new");
+}
+
+Test(mount_acls, a_list_that_says_a_mode_takes_the_place_of_one_that_says_more)
+{
+    int fd = open(mounted_path(&m, "new"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+    cr_assert_eq(write(fd, "text", 4), 4);
+    set_acl("new", ACL_ACCESS_NAME, 4);
+    set_mode_by_list(fd);
+    cr_assert_eq(close(fd), 0);
+    cr_assert_eq(mode_of("new"), 0754);
+    assert_no_list("new");
+}
+
 Test(mount_acls, a_list_set_by_someone_outside_the_group_clears_set_group_id)
 {
     cr_assert_eq(chown(mounted_path(&m, "f"), SOMEBODY, 0), 0);
