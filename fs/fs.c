@@ -126,6 +126,7 @@ struct fs *fs_new(struct store *store, const struct fs_config *config)
     budget_init(&fs->budget);
     recent_init(&fs->recent);
     invalidator_init(&fs->invalidator, &fs->inodes);
+    interrupt_again_init(&fs->interrupts);
     op_trace_init(&fs->op_trace);
     op_log_init(&fs->op_log);
     event_log_init(&fs->slow_operations);
@@ -151,6 +152,7 @@ void fs_free(struct fs *fs)
     if (fs == NULL)
         return;
     invalidator_release(&fs->invalidator);
+    interrupt_again_release(&fs->interrupts);
     op_trace_release(&fs->op_trace);
     op_log_release(&fs->op_log);
     event_log_release(&fs->slow_operations);

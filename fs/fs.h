@@ -11,9 +11,9 @@
  *     a view's lock (view.h)
  *     the lock of a handle of the control directory
  *     the lock of the session (recall.h), which the raft thread takes
- *     the locks of the inode table, the budget, `recent`, the invalidator, what the
- *     kernel was given, the trace, the logs of operations and events, the history and
- *     the nodes of watches; `locks_lock`, `work_lock`: one of them at a time, nothing
+ *     the locks of the inode table, the budget, `recent`, the invalidator, the interrupts,
+ *     what the kernel was given, the trace, the logs of operations and events, the history
+ *     and the nodes of watches; `locks_lock`, `work_lock`: one of them at a time, nothing
  *     under it
  *
  * None is held across a call of the store that can call back (store_propose(),
@@ -27,6 +27,7 @@
 #include "fs/fresh.h"
 #include "fs/given.h"
 #include "fs/inode.h"
+#include "fs/interrupt_again.h"
 #include "fs/invalidator.h"
 #include "fs/locks.h"
 #include "fs/mount.h"
@@ -77,6 +78,7 @@ struct fs {
     struct recent recent;
     struct behind behind;
     struct invalidator invalidator;
+    struct interrupt_again interrupts;
     struct op_trace op_trace;
     struct op_log op_log;
     struct event_log slow_operations;

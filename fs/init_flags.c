@@ -59,6 +59,19 @@ static void amend_answer(const struct init_handshake *init, struct fuse_init_out
         out->flags2 |= (uint32_t)(flags >> 32);
 }
 
+static void note_interrupt(struct fs *fs, const void *request, size_t size)
+{
+    struct fuse_in_header header;
+    struct fuse_interrupt_in in;
+
+    if (size < sizeof(header) + sizeof(in))
+        return;
+    memcpy(&header, request, sizeof(header));
+    memcpy(&in, (const char *)request + sizeof(header), sizeof(in));
+    if (header.opcode == FUSE_INTERRUPT)
+        interrupt_again_note(&fs->interrupts, in.unique);
+}
+
 static ssize_t hook_read(int fd, void *buffer, size_t size, void *userdata)
 {
     struct fs *fs = userdata;
@@ -66,10 +79,12 @@ static ssize_t hook_read(int fd, void *buffer, size_t size, void *userdata)
 
     if (got <= 0)
         return got;
-    if (atomic_load_explicit(&fs->init.is_done, memory_order_acquire))
+    if (atomic_load_explicit(&fs->init.is_done, memory_order_acquire)) {
+        note_interrupt(fs, buffer, (size_t)got);
         op_trace_begin(fs, buffer, (size_t)got);
-    else
+    } else {
         note_request(&fs->init, buffer, (size_t)got);
+    }
     return got;
 }
 

@@ -177,6 +177,7 @@ int fs_mount_run(struct fs_mount *mount, struct err *e)
     int rc = 0;
     if (begin_run(mount)) {
         invalidator_start(&mount->fs->invalidator, mount->session);
+        interrupt_again_start(&mount->fs->interrupts, mount->session);
         struct fuse_loop_config *config = fuse_loop_cfg_create();
         fuse_loop_cfg_set_max_threads(config, count_workers());
         rc = fuse_session_loop_mt(mount->session, config);
@@ -212,6 +213,7 @@ void fs_mount_close(struct fs_mount *mount)
     ops_lock_end(mount->fs);
     fs_wait_for_work(mount->fs);
     invalidator_stop(&mount->fs->invalidator);
+    interrupt_again_stop(&mount->fs->interrupts);
     recall_stop(mount->fs);
     fuse_session_unmount(mount->session);
     fs_abandon_open(mount->fs);

@@ -6,6 +6,7 @@
 #include "mounted.h"
 
 #include "fs/fuse.h"
+#include "raftstore/op.h"
 
 #include <assert.h>
 #include <criterion/criterion.h>
@@ -107,4 +108,21 @@ Test(mount_interrupts, a_signal_to_stop_behind_a_harmless_one_ends_the_next_wait
     cr_assert_eq(making.saved, EINTR, "%s", strerror(making.saved));
     fake_store_refuse(m.store, 0);
     cr_assert_eq(mkdir(mounted_path(&m, "d"), 0755), 0);
+}
+
+Test(mount_interrupts, a_signal_to_stop_behind_a_harmless_one_ends_the_same_wait)
+{
+    struct making making;
+
+    fake_store_hold_proposals(m.store);
+    pthread_create(&making.thread, NULL, make_directory, &making);
+    fake_store_await_held(m.store, 1);
+    pthread_kill(making.thread, SIGCHLD);
+    sem_wait(&was_interrupted);
+    pthread_kill(making.thread, SIGINT);
+    uint64_t begun_ns = clock_ns();
+    pthread_join(making.thread, NULL);
+    cr_assert_eq(making.saved, EINTR, "%s", strerror(making.saved));
+    cr_assert_lt(clock_ns() - begun_ns, 2000000000ull);
+    fake_store_release(m.store);
 }
