@@ -174,6 +174,8 @@ void content_publish(struct state *state, struct texts *texts, uint8_t node)
     uint8_t last = (uint8_t)(state->inodes[inode].version_count - 1);
     uint16_t content = state_content(state, texts, node, inode, last);
 
+    if (layer->mode != 0)
+        state->inodes[inode].mode = layer->mode;
     *layer = (struct state_layer){.inode = STATE_NO_INODE};
     content_add_version(state, node, inode, content);
 }

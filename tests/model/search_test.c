@@ -395,6 +395,62 @@ Test(search, where_a_directory_was_moved_a_call_may_be_stale)
     assert_verdict(SEARCH_INVALID);
 }
 
+/* A file is made and written, and its mode set before the publish. */
+static void make_with_mode(void)
+{
+    add_open(0, a, O_WRONLY | O_CREAT, 5, 1, 2);
+    add_write(0, 0, "new", 3, 4);
+    add_path(0, KIND_CHMOD, a, 0, 5, 6)->number = 0600;
+}
+
+static void look_at_mode(uint8_t process, uint16_t mode, uint64_t size, uint64_t call)
+{
+    add_stat(process, a, 5, size, call, call + 1)->attr.mode = mode;
+}
+
+static void end_with_mode(uint16_t mode)
+{
+    struct state_inode file = file_of(5, "new");
+
+    file.mode = mode;
+    put(&window.after, STATE_ROOT, NAME_a, file);
+}
+
+Test(search, the_mode_of_a_file_that_is_being_made_may_go_with_its_publish)
+{
+    make_with_mode();
+    look_at_mode(3, 0600, 3, 7);
+    look_at_mode(1, 0644, 0, 9);
+    add_close(0, 0, 11, 12);
+    look_at_mode(1, 0600, 3, 13);
+    end_with_mode(0600);
+    assert_verdict(SEARCH_VALID);
+    ops[6].attr.mode = 0644;
+    assert_verdict(SEARCH_INVALID);
+}
+
+Test(search, the_mode_of_a_file_that_is_being_made_may_be_seen_at_once)
+{
+    make_with_mode();
+    look_at_mode(1, 0600, 0, 9);
+    add_close(0, 0, 11, 12);
+    end_with_mode(0600);
+    assert_verdict(SEARCH_VALID);
+}
+
+Test(search, a_mode_that_was_set_later_elsewhere_stays)
+{
+    make_with_mode();
+    look_at_mode(1, 0644, 0, 7);
+    add_path(1, KIND_CHMOD, a, 0, 9, 10)->number = 0640;
+    look_at_mode(0, 0640, 3, 11);
+    add_close(0, 0, 13, 14);
+    end_with_mode(0640);
+    assert_verdict(SEARCH_VALID);
+    ops[5].attr.mode = 0600;
+    assert_verdict(SEARCH_INVALID);
+}
+
 /* --- outcomes that are not known --- */
 
 Test(search, an_unknown_call_may_have_been_or_not_also_later)

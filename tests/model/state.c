@@ -88,6 +88,19 @@ static bool size_fits(const struct state *state, const struct state_call *call, 
     return false;
 }
 
+/* With what waits for the publish, which its node sees. */
+static bool mode_fits(const struct state *state, const struct state_call *call, uint8_t inode)
+{
+    const struct state_inode *node = &state->inodes[inode];
+    const struct state_layer *layer = &state->layers[call->op->node];
+    bool waits = layer->inode == inode && layer->mode != 0;
+
+    /* Of a removed file a node shows what it had when it lost sight of it. */
+    if (node->type == TYPE_LINK || node->nlink == 0 || (waits && call->node_is_uncertain))
+        return true;
+    return call->op->attr.mode == (waits ? layer->mode : node->mode);
+}
+
 static enum state_step see_attr(struct state *state, const struct state_call *call, uint8_t inode)
 {
     const struct state_inode *node = &state->inodes[inode];
@@ -98,8 +111,7 @@ static enum state_step see_attr(struct state *state, const struct state_call *ca
         return STEP_SEEN;
     if (call->op->error != 0 || attr->type != node->type || !size_fits(state, call, inode))
         return STEP_NO;
-    /* Of a removed file a node shows what it had when it lost sight of it. */
-    if (node->type != TYPE_LINK && node->nlink > 0 && attr->mode != node->mode)
+    if (!mode_fits(state, call, inode))
         return STEP_NO;
     if (node->type != TYPE_DIR && attr->nlink != node->nlink)
         return STEP_NO;
@@ -476,6 +488,26 @@ static enum state_step set_xattr_found(struct state_inode *inode, const struct s
     return STEP_DONE;
 }
 
+static enum state_step chmod_found(struct state *state, const struct state_call *call,
+                                   uint8_t inode)
+{
+    struct state_inode *changed = &state->inodes[inode];
+    uint16_t mode = (uint16_t)call->op->number;
+
+    if (changed->type == TYPE_LINK)
+        return fails(call, ENOENT);
+    if (!succeeds(call))
+        return STEP_NO;
+    /* It is the later change: what waits is not set over it, unless that cannot tell. */
+    for (uint8_t node = 0; node < MODEL_NODES; node++) {
+        struct state_layer *layer = &state->layers[node];
+        if (layer->inode == inode && (node == call->op->node || mode != changed->mode))
+            layer->mode = 0;
+    }
+    changed->mode = mode;
+    return STEP_DONE;
+}
+
 static enum state_step act_on_found(struct state *state, const struct state_cursor *cursor,
                                     const struct state_call *call)
 {
@@ -499,10 +531,7 @@ static enum state_step act_on_found(struct state *state, const struct state_curs
     case KIND_TRUNCATE:
         return truncate_found(state, call, cursor->inode);
     case KIND_CHMOD:
-        if (inode->type == TYPE_LINK)
-            return fails(call, ENOENT);
-        inode->mode = (uint16_t)op->number;
-        return succeeds(call) ? STEP_DONE : STEP_NO;
+        return chmod_found(state, call, cursor->inode);
     case KIND_UTIMENS:
         inode->mtime_s = op->number;
         return succeeds(call) ? STEP_DONE : STEP_NO;
@@ -599,7 +628,12 @@ static enum state_step act_on_handle(struct state *state, const struct state_cal
         return write_handle(state, call);
     case KIND_FTRUNCATE: {
         struct state_layer *layer = layer_of(state, op);
-        *layer = (struct state_layer){.inode = inode, .process = op->process, .is_truncated = true};
+        *layer = (struct state_layer){
+            .inode = inode,
+            .process = op->process,
+            .is_truncated = true,
+            .mode = layer->mode,
+        };
         return succeeds(call) ? STEP_DONE : STEP_NO;
     }
     case KIND_FSTAT:
@@ -723,60 +757,31 @@ static enum state_step open_without_layer(struct state *state, struct state_curs
     return step;
 }
 
+/* The process has made the file, and published nothing of it. */
+static enum state_step chmod_with_publish(struct state *state, const struct state_cursor *cursor,
+                                          const struct state_call *call)
+{
+    const struct state_inode *file = &state->inodes[cursor->inode];
+    struct state_layer *layer = &state->layers[call->op->node];
+
+    if (file->type != TYPE_FILE || file->nlink == 0 || file->version_count > 1 ||
+        texts_get(call->texts, file->versions[0])->size > 0 || layer->inode != cursor->inode ||
+        layer->process != call->op->process || (layer->extents == 0 && layer->append == 0) ||
+        !succeeds(call))
+        return STEP_NO;
+    layer->mode = (uint16_t)call->op->number;
+    return STEP_DONE;
+}
+
 enum state_step state_step_otherwise(struct state *state, struct state_cursor *cursor,
                                      const struct state_call *call)
 {
-    if (call->op->kind != KIND_OPEN)
+    if (call->op->kind != KIND_OPEN && call->op->kind != KIND_CHMOD)
         return STEP_NO;
     while (is_idle(cursor, call->op))
         cursor->phase++;
-    return cursor->phase == PHASE_ACT ? open_without_layer(state, cursor, call) : STEP_NO;
-}
-
-/* --- the end --- */
-
-static bool inode_fits(const struct state *state, const struct state *found, uint8_t inode,
-                       uint8_t other, uint8_t *map);
-
-static bool entries_fit(const struct state *state, const struct state *found, uint8_t inode,
-                        uint8_t other, uint8_t *map)
-{
-    for (size_t i = 0; i < NAME_COUNT; i++) {
-        uint8_t one = state->inodes[inode].entries[i], two = found->inodes[other].entries[i];
-        if ((one == STATE_NO_INODE) != (two == STATE_NO_INODE))
-            return false;
-        if (one != STATE_NO_INODE && !inode_fits(state, found, one, two, map))
-            return false;
-    }
-    return true;
-}
-
-static bool inode_fits(const struct state *state, const struct state *found, uint8_t inode,
-                       uint8_t other, uint8_t *map)
-{
-    const struct state_inode *one = &state->inodes[inode], *two = &found->inodes[other];
-
-    if (map[inode] != STATE_NO_INODE)
-        return map[inode] == other;
-    map[inode] = other;
-    if (one->type != two->type || one->xattr != two->xattr || one->target != two->target ||
-        (one->ino != 0 && one->ino != two->ino) ||
-        (one->mtime_s != 0 && one->mtime_s != two->mtime_s))
-        return false;
-    if (one->type != TYPE_LINK && one->mode != two->mode)
-        return false;
-    if (one->type == TYPE_DIR)
-        return entries_fit(state, found, inode, other, map);
-    return one->nlink == two->nlink &&
-           (one->type == TYPE_LINK ||
-            one->versions[one->version_count - 1] == two->versions[two->version_count - 1]);
-}
-
-bool state_fits(const struct state *state, const struct state *found)
-{
-    uint8_t map[STATE_INODES_MAX];
-
-    memset(map, STATE_NO_INODE, sizeof(map));
-    map[STATE_ROOT] = STATE_ROOT;
-    return entries_fit(state, found, STATE_ROOT, STATE_ROOT, map);
+    if (cursor->phase != PHASE_ACT)
+        return STEP_NO;
+    return call->op->kind == KIND_OPEN ? open_without_layer(state, cursor, call)
+                                       : chmod_with_publish(state, cursor, call);
 }

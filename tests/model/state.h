@@ -56,6 +56,7 @@ struct state_layer {
     uint8_t process;
     uint16_t extents; /* a bit for each byte that is there */
     uint16_t append;  /* a text, or 0 */
+    uint16_t mode;    /* that goes with it, or 0 */
     bool is_truncated;
     uint8_t low; /* when truncated: of what lies below no more than this is left, */
     uint8_t end; /* and zeros behind it up to here */
@@ -105,8 +106,10 @@ void state_init(struct state *state);
 enum state_step state_step(struct state *state, struct state_cursor *cursor,
                            const struct state_call *call);
 
-/* The same for an open that has two outcomes: of the truncation of an empty file
- * something is left for the publish, or nothing. STEP_NO where there is but one. */
+/* The same for a call that has two outcomes: of the truncation of an empty file by open
+ * something is left for the publish, or nothing; the mode that its process gives to a file
+ * that it is still making is seen by all, or goes with the publish. STEP_NO where there is
+ * but one. */
 enum state_step state_step_otherwise(struct state *state, struct state_cursor *cursor,
                                      const struct state_call *call);
 

@@ -190,7 +190,6 @@ static bool is_possible(struct worker *worker, struct model_op *op)
         return fds[op->handle] >= 0;
     case KIND_TRUNCATE:
         return worker->theme.is_writer && fds[0] < 0;
-    case KIND_CHMOD:
     case KIND_UTIMENS:
         /* On a file that the process is writing that may go with its publish. */
         return fds[0] < 0;
