@@ -182,13 +182,26 @@ static void abandon_file(void *ctx, struct inode *inode)
     file_abandon(inode);
 }
 
+/* Requests that end meanwhile still open directories, and close them. */
+static struct fs_object *next_to_stop(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->objects_lock);
+    struct fs_object *object = fs->objects.next;
+    while (object != &fs->objects && (object->stop == NULL || object->is_stopped))
+        object = object->next;
+    bool is_found = object != &fs->objects;
+    if (is_found)
+        object->is_stopped = true;
+    pthread_mutex_unlock(&fs->objects_lock);
+    return is_found ? object : NULL;
+}
+
 void fs_stop_waits(struct fs *fs)
 {
-    for (struct fs_object *object = fs->objects.next; object != &fs->objects;
-         object = object->next) {
-        if (object->stop != NULL)
-            object->stop(object);
-    }
+    struct fs_object *object;
+
+    while ((object = next_to_stop(fs)) != NULL)
+        object->stop(object);
 }
 
 void fs_abandon_open(struct fs *fs)

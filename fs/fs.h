@@ -50,11 +50,14 @@
 /* Something open that only the kernel's handle leads to, so that it can be found
  * when the mount goes. The first member of what it stands for. */
 struct fs_object {
-    struct fs_object *prev; /* guarded by `objects_lock` */
+    struct fs_object *prev; /* guarded by `objects_lock`, as are the next two */
     struct fs_object *next;
+    bool is_stopped;
     void (*free)(struct fs_object *object);
     void (*renew)(struct fs_object *object); /* lets go of old views, or NULL */
-    void (*stop)(struct fs_object *object);  /* ends what waits for ever, or NULL */
+    /* Ends what waits for ever, or NULL. What has this is freed by the kernel's release, or
+     * with the mount. */
+    void (*stop)(struct fs_object *object);
 };
 
 /* The first exchange with the kernel; see init_flags.h. */
