@@ -16,6 +16,8 @@
 #define PEER_INFLIGHT_MESSAGES_MAX 256
 #define PEER_INFLIGHT_BYTES_MAX    (32u << 20)
 
+#define NS_PER_MS 1000000ull
+
 /* Election timeouts without a sign of a command before it is sent again. */
 #define PEER_RESEND_ELECTIONS 2
 
@@ -462,8 +464,35 @@ void peer_tick(struct peer *peer)
 
 /* --- the ready loop --- */
 
+/* An entry costs the same whatever its size: a write to the disk of each node, and two
+ * messages with each. So, as the leader, this node lets commands gather while others are
+ * under way: until those are committed, or as many wait. It does not wait long: on a slow
+ * network several entries under way are worth more than a few large ones. */
+static bool peer_gathers_company(struct peer *peer)
+{
+    if (!peer_is_leader(peer) || !proposals_has_unsent(peer->proposals) ||
+        !proposals_most_are_sent(peer->proposals) || peer_is_settled(peer)) {
+        peer->company_ns = 0;
+        return false;
+    }
+    uint64_t now = clock_ns();
+    if (peer->company_ns == 0)
+        peer->company_ns = now;
+    if (now - peer->company_ns < PEER_COMPANY_MS * NS_PER_MS)
+        return true;
+    peer->company_ns = 0;
+    return false;
+}
+
+bool peer_awaits_company(const struct peer *peer)
+{
+    return peer->company_ns != 0;
+}
+
 static void peer_propose_pending(struct peer *peer)
 {
+    if (peer_gathers_company(peer))
+        return;
     while (peer->leader != RAFT_NONE && !peer->proposals_held && peer_leader_is_admitted(peer) &&
            proposals_has_unsent(peer->proposals)) {
         struct raft_entry *entry = proposals_pack(peer->proposals);

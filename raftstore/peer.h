@@ -98,6 +98,11 @@ void peer_tick(struct peer *peer);
 /* Does all the work that the calls above have made possible. */
 void peer_drive(struct peer *peer);
 
+/* While others are on their way into the log, commands wait for so long at most, and go
+ * together: peer_drive() is to be called then. */
+#define PEER_COMPANY_MS 2
+bool peer_awaits_company(const struct peer *peer);
+
 /* Whether messages are kept back that peer_send_held() would send; to be called
  * when there was nothing to do for HOLDBACK_MS, and at every tick. */
 bool peer_has_held(const struct peer *peer);

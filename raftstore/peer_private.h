@@ -74,6 +74,7 @@ struct peer {
     /* The core refused; not again before something has changed. */
     bool proposals_held;
     bool reads_held;
+    uint64_t company_ns; /* commands wait for company since then; 0: none do */
 
     /* Membership. */
     bool admitted;       /* the cluster has this data directory on record */

@@ -30,6 +30,7 @@ struct proposals {
     uint64_t next;       /* next seq to give out */
     uint64_t cursor;     /* no unsent command below */
     uint64_t packed_end; /* the last pack took unsent commands from cursor up to here */
+    size_t count;        /* of commands held */
     size_t unsent;
     size_t bytes;              /* of all commands held */
     struct touch_list touched; /* by what is being packed */
@@ -56,6 +57,7 @@ static void proposals_drop(struct proposals *proposals, uint64_t seq)
     struct proposal *slot = proposals_slot(proposals, seq);
     if (!slot->sent)
         proposals->unsent--;
+    proposals->count--;
     proposals->bytes -= slot->bytes;
     op_unref(slot->op);
     command_free(slot->cmd);
@@ -94,6 +96,7 @@ bool proposals_add(struct proposals *proposals, struct op *op, struct command **
     slot->op = op;
     slot->cmd = *cmd;
     slot->bytes = bytes;
+    proposals->count++;
     proposals->bytes += bytes;
     *cmd = NULL;
     proposals->unsent++;
@@ -104,6 +107,11 @@ bool proposals_add(struct proposals *proposals, struct op *op, struct command **
 bool proposals_has_unsent(const struct proposals *proposals)
 {
     return proposals->unsent > 0;
+}
+
+bool proposals_most_are_sent(const struct proposals *proposals)
+{
+    return proposals->unsent < proposals->count - proposals->unsent;
 }
 
 static void proposals_touch(struct proposals *proposals, const struct command *cmd)

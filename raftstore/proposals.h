@@ -41,6 +41,8 @@ bool proposals_add(struct proposals *proposals, struct op *op, struct command **
                    uint64_t *ret_seq);
 
 bool proposals_has_unsent(const struct proposals *proposals);
+/* More commands are sent and not yet applied than wait to be sent. */
+bool proposals_most_are_sent(const struct proposals *proposals);
 
 /* The next unsent commands as one entry, with what they may change (touch_list.h), without
  * marking them; NULL when there are none. The caller proposes it, then calls proposals_mark_sent().

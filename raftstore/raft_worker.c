@@ -201,6 +201,8 @@ static struct mail *raft_worker_wait(struct raft_worker *worker, uint64_t next_n
     struct peer *peer = worker->peer;
     uint64_t now = clock_ns();
     uint64_t wait_ms = next_ns > now ? (next_ns - now) / NS_PER_MS + 1 : 0;
+    if (peer_awaits_company(peer) && wait_ms > PEER_COMPANY_MS)
+        wait_ms = PEER_COMPANY_MS;
     if (!peer_has_held(peer))
         return mailbox_take_all(worker->mailbox, wait_ms);
     if (wait_ms > HOLDBACK_MS)

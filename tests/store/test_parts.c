@@ -309,6 +309,27 @@ Test(proposals, commands_that_wait_share_an_entry_up_to_its_size)
     proposals_free(proposals);
 }
 
+Test(proposals, most_are_sent_until_as_many_wait_or_they_are_applied)
+{
+    struct proposals *proposals = proposals_new(1, 1);
+    struct counted counted[4];
+    uint64_t seqs[PROPOSALS_ENTRY_COMMANDS_MAX], floor;
+    add_put(proposals, &counted[0], 10);
+    cr_assert_not(proposals_most_are_sent(proposals));
+    add_put(proposals, &counted[1], 10);
+    cr_assert_eq(send_next(proposals, 1, seqs, &floor), 2);
+    cr_assert(proposals_most_are_sent(proposals));
+    add_put(proposals, &counted[2], 10);
+    cr_assert(proposals_most_are_sent(proposals));
+    add_put(proposals, &counted[3], 10);
+    cr_assert_not(proposals_most_are_sent(proposals));
+    cr_assert_eq(send_next(proposals, 1, seqs, &floor), 2);
+    for (uint64_t seq = 1; seq <= 4; seq++)
+        proposals_complete(proposals, seq);
+    cr_assert_not(proposals_most_are_sent(proposals));
+    proposals_free(proposals);
+}
+
 Test(proposals, the_floor_never_passes_what_may_be_sent_again)
 {
     struct proposals *proposals = proposals_new(1, 1);
