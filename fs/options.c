@@ -275,7 +275,7 @@ static const struct setting settings[] = {
      "(default: lease)"},
     {"election-timeout", "MS", set_election_timeout,
      "silence of the leader after which another is elected;\n"
-     "the same on every node (default: 500)"},
+     "the same on every node (default: 1000)"},
     {"heartbeat", "MS", set_heartbeat,
      "how often the leader shows that it is alive;\n"
      "the same on every node (default: 100)"},

@@ -23,7 +23,7 @@
 #define OPTIONS_FUSE_TEXT_MAX    4095
 
 #define OPTIONS_OP_TIMEOUT_MS_DEFAULT 5000
-#define OPTIONS_ELECTION_MS_DEFAULT   500
+#define OPTIONS_ELECTION_MS_DEFAULT   1000
 #define OPTIONS_HEARTBEAT_MS_DEFAULT  100
 /* Below this, a busy disk or a late wake-up alone would start elections. */
 #define OPTIONS_ELECTION_HEARTBEATS_MIN 5

@@ -13,6 +13,7 @@
 
 cluster_dir=
 cluster_keelfs=
+cluster_options=() # of every node
 cluster_stop_s=20 # an orderly stop takes no longer
 
 cluster_error() {
@@ -136,7 +137,7 @@ cluster_run() {
   # A dead mount can be neither made nor looked at; the daemon clears it away.
   [[ -d $cluster_dir/n$i ]] || cluster_is_mounted "$i" || mkdir -p "$cluster_dir/n$i"
   "$cluster_keelfs" --name "n$i" --data-dir "$cluster_dir/data/n$i" \
-    --log-file "$cluster_dir/log/n$i.log" "$@" "$cluster_dir/n$i" </dev/null
+    --log-file "$cluster_dir/log/n$i.log" "${cluster_options[@]}" "$@" "$cluster_dir/n$i" </dev/null
 }
 
 # cluster_start I [OPTION...]: the same for a founder of the cluster.

@@ -60,7 +60,7 @@ Test(options, mount_point_alone_is_a_whole_configuration)
     cr_assert_eq(options.log_gc_bytes, 0);
     cr_assert_eq(options.snapshot_rate, 0);
     cr_assert_eq(options.op_timeout_ms, 5000);
-    cr_assert_eq(options.election_timeout_ms, 500);
+    cr_assert_eq(options.election_timeout_ms, 1000);
     cr_assert_eq(options.heartbeat_ms, 100);
     cr_assert_not(options.foreground);
     cr_assert_not(options.stale_reads);

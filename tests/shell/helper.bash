@@ -56,6 +56,7 @@ common_setup() {
   umask 022
   cluster_dir=$BATS_TEST_TMPDIR/c
   cluster_keelfs=$bin/keelfs
+  cluster_options=(--election-timeout 500) # half of what it is: tests wait for elections
   mkdir -p "$cluster_dir"
   sanitizer_reports=$BATS_TEST_TMPDIR/report
   export ASAN_OPTIONS=detect_leaks=1:log_path=$sanitizer_reports
