@@ -35,7 +35,7 @@ void grants_begin(struct grants *grants, uint64_t term, uint64_t last_index, uin
 {
     grants->leads = true;
     grants->term = term;
-    grants->given_away = false;
+    grants->given_to = 0;
     grants->first_index = last_index;
     grants->all_until = now + grants->timing.duration_ns;
     grants->frozen_index = strangers ? commit : GRANTS_NO_LIMIT;
@@ -54,7 +54,7 @@ void grants_free(struct grants *grants, uint64_t id)
 
 uint64_t grants_promised(const struct grants *grants, uint64_t now)
 {
-    if (!grants->leads || grants->given_away)
+    if (!grants->leads || grants->given_to != 0)
         return 0;
     uint64_t confirmed = grants_confirmed(grants, now);
     return confirmed != 0 ? confirmed + grants->timing.promise_ns : 0;
@@ -66,9 +66,9 @@ void grants_end(struct grants *grants)
     grants->leads = false;
 }
 
-void grants_give_away(struct grants *grants)
+void grants_give_away(struct grants *grants, uint64_t to)
 {
-    grants->given_away = true;
+    grants->given_to = to;
 }
 
 /* --- what comes from the members --- */
@@ -155,7 +155,7 @@ uint64_t grants_majority_index(const struct grants *grants)
 
 uint64_t grants_own_end(const struct grants *grants, uint64_t now)
 {
-    if (!grants->leads || grants->given_away || grants->timing.promise_ns == 0)
+    if (!grants->leads || grants->given_to != 0 || grants->timing.promise_ns == 0)
         return 0;
     uint64_t confirmed = grants_confirmed(grants, now);
     return confirmed != 0 ? confirmed + lease_less_margin(grants->timing.promise_ns) : 0;

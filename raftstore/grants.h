@@ -45,7 +45,7 @@ struct grants {
     uint64_t self;
     bool leads;
     uint64_t term;
-    bool given_away;       /* in this term somebody was told to campaign at once */
+    uint64_t given_to;     /* whom it told last, in this term, to campaign at once; 0: nobody */
     uint64_t first_index;  /* committed: all that was before this term is known to be */
     uint64_t all_until;    /* till then anybody may hold a grant of an earlier leader */
     uint64_t frozen_index; /* till then nothing behind it is committed; GRANTS_NO_LIMIT: no such */
@@ -69,8 +69,8 @@ void grants_free(struct grants *grants, uint64_t id);
 uint64_t grants_promised(const struct grants *grants, uint64_t now);
 /* It leads no more; what grants_promised() has said holds. */
 void grants_end(struct grants *grants);
-/* Somebody is being told to campaign at once, whatever the others have promised. */
-void grants_give_away(struct grants *grants);
+/* `to` is being told to campaign at once, whatever the others have promised. */
+void grants_give_away(struct grants *grants, uint64_t to);
 
 /* --- what comes from the members --- */
 

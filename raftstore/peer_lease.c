@@ -277,7 +277,7 @@ static void peer_lease_fill_as_leader(struct peer *peer, const struct raft_messa
     if (message->term != grants->term)
         return;
     if (message->type == RAFT_MESSAGE_TIMEOUT_NOW) {
-        grants_give_away(grants);
+        grants_give_away(grants, message->to);
         peer_lease_publish(peer, now);
         return;
     }

@@ -121,12 +121,14 @@ static bool peer_members_propose(struct peer *peer, struct raft_conf_change *cha
 
 /* Among those heard of: what the core knows of that it forgets at each election timeout,
  * perhaps a moment ago. */
-static uint64_t peer_furthest_voter(struct peer *peer, const struct raft_status *status)
+static uint64_t peer_furthest_voter(struct peer *peer, const struct raft_status *status,
+                                    uint64_t except)
 {
     uint64_t best = RAFT_NONE, match = 0;
     for (uint32_t i = 0; i < status->peer_count; i++) {
         const struct raft_peer_status *progress = &status->peers[i];
-        if (progress->id == peer->peer_id || progress->learner || !peer_is_live(peer, progress->id))
+        if (progress->id == peer->peer_id || progress->id == except || progress->learner ||
+            !peer_is_live(peer, progress->id))
             continue;
         if (best == RAFT_NONE || progress->match > match) {
             best = progress->id;
@@ -144,7 +146,7 @@ static bool peer_hands_over(struct peer *peer, uint64_t removed)
         return false;
     struct raft_status status;
     peer_check(peer, raft_node_status(peer->node, &status), "status");
-    uint64_t target = peer_furthest_voter(peer, &status);
+    uint64_t target = peer_furthest_voter(peer, &status, RAFT_NONE);
     if (target != RAFT_NONE && status.transferee == RAFT_NONE)
         peer_check(peer, raft_node_transfer_leader(peer->node, target), "transfer");
     return true;
@@ -393,6 +395,25 @@ static void peer_members_promote(struct peer *peer)
     peer->caught_up_commit = status.hard_state.commit;
 }
 
+/* Who was told to campaign and does not lead may yet be elected, whatever the others promise:
+ * so this leader can grant no lease for the rest of its term. Somebody else begins another. */
+static void peer_members_pass_on(struct peer *peer)
+{
+    uint64_t tried = peer->lease.grants.given_to;
+    struct raft_status status;
+    if (tried == RAFT_NONE || !peer->lease.grants.leads)
+        return;
+    peer_check(peer, raft_node_status(peer->node, &status), "status");
+    if (status.transferee != RAFT_NONE)
+        return;
+    uint64_t target = peer_furthest_voter(peer, &status, tried);
+    if (target == RAFT_NONE)
+        target = tried;
+    log_info("%s has not taken over: %s is to lead", peer_member_name(peer, tried),
+             peer_member_name(peer, target));
+    peer_check(peer, raft_node_transfer_leader(peer->node, target), "transfer");
+}
+
 void peer_members_tick(struct peer *peer)
 {
     struct peer_request *request = &peer->request;
@@ -407,6 +428,8 @@ void peer_members_tick(struct peer *peer)
         return;
     /* Often, until the members are known: nobody can write before this one is. */
     bool due = peer->tick % peer->config.election_ticks == 0;
+    if (due && request->op == NULL)
+        peer_members_pass_on(peer);
     if ((!peer->admitted || due) && peer_members_update(peer))
         return;
     if (request->op != NULL && request->state == REQUEST_WAITING)
@@ -422,7 +445,7 @@ static uint64_t peer_transfer_target(struct peer *peer, const struct member_op *
     struct raft_status status;
     peer_check(peer, raft_node_status(peer->node, &status), "status");
     if (op->name[0] == '\0') {
-        uint64_t target = peer_furthest_voter(peer, &status);
+        uint64_t target = peer_furthest_voter(peer, &status, RAFT_NONE);
         if (target == RAFT_NONE)
             err_set(e, KE_INVALID, "no other voter can be reached");
         return target;

@@ -155,7 +155,7 @@ Test(grants, nothing_is_given_before_something_of_the_term_is_committed)
 Test(grants, nothing_is_given_once_the_leadership_is_being_given_away)
 {
     everybody_hears();
-    grants_give_away(&grants);
+    grants_give_away(&grants, 2);
     cr_assert(!give(2, FIRST, FIRST));
     cr_assert_eq(grants_own_end(&grants, now), 0);
     cr_assert_eq(grants_promised(&grants, now), 0);
@@ -163,7 +163,7 @@ Test(grants, nothing_is_given_once_the_leadership_is_being_given_away)
 
 Test(grants, a_term_later_it_is_not_given_away_any_more)
 {
-    grants_give_away(&grants);
+    grants_give_away(&grants, 2);
     grants_end(&grants);
     lead(false);
     everybody_hears();

@@ -226,6 +226,26 @@ Test(leases, a_leader_that_gives_the_leadership_away_has_no_lease)
     cr_assert(ended_early);
 }
 
+/* The chosen one hears nothing of it, and could yet be elected by a message that is late. */
+Test(leases, there_are_leases_again_after_a_transfer_that_came_to_nothing)
+{
+    wait_for_leases();
+    size_t leader = cluster_leader(&cluster, 0);
+    size_t target = follower_of(leader);
+    struct store_status before, after;
+    cr_assert(cluster_status(&cluster, leader, &before));
+    cluster_silence(&cluster, leader, target);
+    cr_assert_neq(cluster_transfer_leader(&cluster, cluster.slots[target].name, TIMEOUT_MS), 0);
+    cluster_heal(&cluster);
+    uint64_t start = clock_ns();
+    do {
+        cluster_pause();
+        cr_assert(cluster_status(&cluster, leader, &after));
+    } while (after.term == before.term && since_ms(start) < TIMEOUT_MS);
+    cr_assert_gt(after.term, before.term);
+    wait_for_leases();
+}
+
 /* Waits until another store than `lost` leads; its status of then. */
 static void await_other_leader(size_t lost, struct store_status *ret_status)
 {
