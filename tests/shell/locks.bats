@@ -82,21 +82,3 @@ os.close(b)
 assert lock(a, F_OFD_SETLKW, fcntl.F_WRLCK)
 END
 }
-
-@test "two sqlite3 processes write to one database in turn" {
-  local w pids=()
-  sqlite3 "$(on 1 db)" 'create table t (writer int, n int)'
-  for w in 1 2; do
-    (
-      for n in {1..40}; do
-        echo ".timeout 60000"
-        echo "insert into t values ($w, $n);"
-      done | sqlite3 -bail "$(on 1 db)"
-    ) &
-    pids+=($!)
-  done
-  for w in "${pids[@]}"; do
-    wait "$w"
-  done
-  [[ $(sqlite3 "$(on 1 db)" 'pragma integrity_check; select count(*), sum(n) from t') == "ok"$'\n'"80|1640" ]]
-}

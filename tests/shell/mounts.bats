@@ -139,17 +139,17 @@ make_tree() {
   ln -s ../dir-0/file-1 "$1/dir-2/link"
 }
 
-@test "a tree of 2,000 files copied on one mount is the same on another" {
-  make_tree "$BATS_TEST_TMPDIR/tree" 100
+@test "a tree of 600 files copied on one mount is the same on another" {
+  make_tree "$BATS_TEST_TMPDIR/tree" 30
   cp -r "$BATS_TEST_TMPDIR/tree" "$(on 1)"
   diff -r --no-dereference "$BATS_TEST_TMPDIR/tree" "$(on 2 tree)"
-  [[ $(find "$(on 3 tree)" -type f | wc -l) -eq 2000 ]]
+  [[ $(find "$(on 3 tree)" -type f | wc -l) -eq 600 ]]
   rm -r "$(on 3 tree)"
   [[ -z $(ls "$(on 1)") ]]
 }
 
 @test "tar packs and unpacks on the mounts, with modes, times and links" {
-  make_tree "$BATS_TEST_TMPDIR/tree" 100
+  make_tree "$BATS_TEST_TMPDIR/tree" 30
   tar -C "$BATS_TEST_TMPDIR" -cf "$(on 1 tree.tar)" tree
   cmp "$(on 2 tree.tar)" <(cat "$(on 3 tree.tar)")
   tar -C "$(on 2)" -xpf "$(on 3 tree.tar)"
@@ -184,20 +184,6 @@ make_tree() {
   done
   wait "$pid"
   [[ $(cat "$(on 3 file)") =~ ^\ *99$ ]]
-}
-
-@test "git works on one mount and git fsck agrees on another" {
-  local git=(git -c user.name=t -c user.email=t@example.org -c safe.directory='*' -C)
-  "${git[@]}" "$(on 1)" init -q -b main repo
-  make_tree "$(on 1 repo)/tree" 10
-  "${git[@]}" "$(on 1 repo)" add .
-  "${git[@]}" "$(on 1 repo)" commit -q -m first
-  "${git[@]}" "$(on 2 repo)" fsck --full --strict
-  [[ -z $("${git[@]}" "$(on 2 repo)" status --porcelain) ]]
-  echo more >>"$(on 2 repo/tree/dir-0/file-1)"
-  "${git[@]}" "$(on 2 repo)" commit -q -a -m second
-  [[ $("${git[@]}" "$(on 3 repo)" log --format=%s) == $'second\nfirst' ]]
-  "${git[@]}" "$(on 3 repo)" fsck --full --strict
 }
 
 @test "a file of 200 MiB goes through in pieces and is the same elsewhere" {
