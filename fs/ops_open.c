@@ -56,6 +56,8 @@ static int open_inode(struct request *request, const struct opening *opening,
     else
         code = resolved.look.attr.type == FILE_DIRECTORY ? KE_IS_DIR : KE_NOT_REGULAR;
     look_release(&resolved.look);
+    if (code == FILE_READY && (*ret_handle)->writable)
+        recall_opened(fs, resolved.path);
     return code;
 }
 
@@ -208,6 +210,8 @@ static void create_open_empty(struct name_request *name, const struct attr *attr
     int code =
         file_open(name->request.fs, name->made, &look, name->flags, name->pid, &handle, &round);
 
+    if (code == FILE_READY && !name->is_new)
+        recall_opened(name->request.fs, name->path);
     create_opened(name, code, handle, round);
 }
 

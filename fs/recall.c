@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +77,19 @@ static bool drop_attr(struct fs *fs, uint64_t id, uint64_t deadline_ns)
         pause_shortly();
     } while (clock_ns() < deadline_ns);
     return false;
+}
+
+void recall_opened(struct fs *fs, const char *path)
+{
+    uint64_t ids[GIVEN_TAKE_MAX];
+    size_t count = given_take(&fs->given, touch_key(path, strlen(path)), ids);
+
+    if (count == 0)
+        return;
+    pthread_mutex_lock(&fs->recall.lock);
+    for (size_t i = 0; i < count && fs->recall.session != NULL; i++)
+        (void)drop_attr(fs, ids[i], 0);
+    pthread_mutex_unlock(&fs->recall.lock);
 }
 
 /* Under the lock. */

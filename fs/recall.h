@@ -1,9 +1,9 @@
 /* Takes back what the kernel was given with a timeout, before this node acknowledges
  * that it changes: see docs/decisions/0009-read-leases.md.
  *
- * Runs on the raft thread, and waits for nothing that needs it: names go with the
- * kernel's epoch, attributes by an invalidation of the inode without its pages.
- * Neither takes a lock that a request holds.
+ * All but recall_opened() runs on the raft thread, and waits for nothing that needs it: names go
+ * with the kernel's epoch, attributes by an invalidation of the inode without its pages. Neither
+ * takes a lock that a request holds.
  *
  * A request that was answered may not have taken its answer yet; then the kernel does
  * not know the inode, and taking it back would come too early. It has the answer within
@@ -46,6 +46,11 @@ void recall_stop(struct fs *fs);
 /* The pages of a directory's listing, and its attributes. Waits for nobody who reads it: its
  * pages are not locked while it is asked for them. */
 void recall_listing(struct fs *fs, uint64_t id);
+
+/* The file at `path` is open to be written here: from now on it can be seen here what is not
+ * published, and the kernel is to ask for its attributes each time. Any thread; blocks for
+ * nothing. */
+void recall_opened(struct fs *fs, const char *path);
 
 /* store_invalidate_fn; `ctx` is the fs. */
 void recall_touched(void *ctx, const uint64_t *keys, size_t count);

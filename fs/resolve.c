@@ -149,8 +149,10 @@ struct keep resolve_keep_attr(struct fs *fs, const struct look *look, struct ino
 
     if (inode->type == FILE_DIRECTORY && inode_listing_look(inode, look->attr.version))
         recall_listing(fs, inode->id);
+    /* Whoever opens it to be written takes back what is noted by then, and what is not noted
+     * yet is not given. */
     keep.attr = keep.until_ns != 0 && file_is_quiet(inode) &&
-                given_attr(&fs->given, &look->given, inode->id);
+                given_attr(&fs->given, &look->given, inode->id) && file_is_quiet(inode);
     return keep;
 }
 

@@ -101,6 +101,24 @@ Test(mount_caches, a_listing_says_nothing_of_what_was_looked_up)
     cr_assert_eq(lookups_of("f"), before);
 }
 
+Test(mount_caches, attributes_of_what_is_opened_to_be_written_are_taken_back)
+{
+    remote_put(&m, "f", "12345", 5);
+    look("f");
+    uint64_t before = m.fs->recall.attrs;
+    int reader = open(mounted_path(&m, "f"), O_RDONLY);
+    cr_assert_eq(m.fs->recall.attrs, before);
+    int writer = open(mounted_path(&m, "f"), O_WRONLY);
+    cr_assert_eq(m.fs->recall.attrs, before + 1);
+    /* And it is not given them again. */
+    look("f");
+    cr_assert_eq(close(open(mounted_path(&m, "f"), O_WRONLY | O_TRUNC)), 0);
+    cr_assert_eq(size_of("f"), 0);
+    cr_assert_eq(m.fs->recall.attrs, before + 1);
+    close(reader);
+    close(writer);
+}
+
 Test(mount_caches, nothing_is_answered_when_the_lease_is_over)
 {
     remote_put(&m, "f", "12345", 5);
