@@ -71,10 +71,10 @@ struct peer {
     uint64_t tick;
     uint64_t leader; /* peer id, RAFT_NONE when unknown */
     struct peer_contact contacts[STORE_MEMBERS_MAX];
+    uint64_t company_ns; /* commands wait for company since then; 0: none do */
     /* The core refused; not again before something has changed. */
     bool proposals_held;
     bool reads_held;
-    uint64_t company_ns; /* commands wait for company since then; 0: none do */
 
     /* Membership. */
     bool admitted;       /* the cluster has this data directory on record */
