@@ -79,19 +79,6 @@ static bool drop_attr(struct fs *fs, uint64_t id, uint64_t deadline_ns)
     return false;
 }
 
-void recall_opened(struct fs *fs, const char *path)
-{
-    uint64_t ids[GIVEN_TAKE_MAX];
-    size_t count = given_take(&fs->given, touch_key(path, strlen(path)), ids);
-
-    if (count == 0)
-        return;
-    pthread_mutex_lock(&fs->recall.lock);
-    for (size_t i = 0; i < count && fs->recall.session != NULL; i++)
-        (void)drop_attr(fs, ids[i], 0);
-    pthread_mutex_unlock(&fs->recall.lock);
-}
-
 /* Under the lock. */
 static void drop_attrs(struct fs *fs, uint64_t key, uint64_t deadline_ns)
 {
@@ -106,6 +93,15 @@ static void drop_attrs(struct fs *fs, uint64_t key, uint64_t deadline_ns)
     } while (count == GIVEN_TAKE_MAX);
     if (!all_dropped && fs->recall.session != NULL)
         (void)drop_names(&fs->recall);
+}
+
+/* What is taken out of `given` is not found by a change of that moment, which waits for the
+ * lock instead: until the kernel has dropped it. */
+void recall_opened(struct fs *fs, const char *path)
+{
+    pthread_mutex_lock(&fs->recall.lock);
+    drop_attrs(fs, touch_key(path, strlen(path)), 0);
+    pthread_mutex_unlock(&fs->recall.lock);
 }
 
 void recall_touched(void *ctx, const uint64_t *keys, size_t count)
