@@ -29,12 +29,15 @@ static uint64_t touches(uint64_t state)
     return state >> TOUCH_SHIFT;
 }
 
-/* What is known of the name, in this generation. */
+/* What is known of the name, in this generation. One that was given in another has been
+ * dropped since, and has been asked for. */
 static enum name_state name_state(uint64_t state, uint64_t generation)
 {
-    if (((state >> GENERATION_SHIFT) & GENERATION_MASK) != (generation & GENERATION_MASK))
-        return NAME_NEW;
-    return (enum name_state)(state & NAME_MASK);
+    enum name_state name = (enum name_state)(state & NAME_MASK);
+
+    if (((state >> GENERATION_SHIFT) & GENERATION_MASK) == (generation & GENERATION_MASK))
+        return name;
+    return name == NAME_NEW ? NAME_NEW : NAME_ASKED;
 }
 
 static uint64_t with_name(uint64_t state, uint64_t generation, enum name_state name)

@@ -18,7 +18,7 @@
  *
  * Names are dropped all together (the epoch of the kernel), so a name that comes and
  * goes would cost all others: a name is given only when it was asked for before, since
- * it was changed last and since all were dropped.
+ * it was changed last.
  */
 #ifndef KEELFS_FS_GIVEN_H
 #define KEELFS_FS_GIVEN_H

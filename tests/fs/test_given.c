@@ -101,7 +101,7 @@ Test(given, a_change_of_attributes_drops_no_names)
     cr_assert(touch("f", TOUCH_NAMES));
 }
 
-Test(given, all_names_count_anew_when_all_are_dropped)
+Test(given, none_counts_as_given_when_all_are_dropped)
 {
     ask("f");
     ask("f");
@@ -111,6 +111,21 @@ Test(given, all_names_count_anew_when_all_are_dropped)
     cr_assert_not(touch("g", TOUCH_NAMES));
     cr_assert_not(ask("f"));
     cr_assert(ask("f"));
+}
+
+Test(given, a_name_that_went_with_others_is_given_when_it_is_asked_for)
+{
+    ask("f");
+    ask("f");
+    ask("g");
+    ask("g");
+    ask("h");
+    cr_assert(touch("f", TOUCH_NAMES));
+    cr_assert(ask("g"));
+    cr_assert(ask("h"));
+    cr_assert(touch("g", TOUCH_NAMES));
+    cr_assert_not(ask("g"));
+    cr_assert(ask("h"));
 }
 
 Test(given, what_touches_everything_drops_all_names)
