@@ -429,6 +429,18 @@ Test(search, the_mode_of_a_file_that_is_being_made_may_go_with_its_publish)
     assert_verdict(SEARCH_INVALID);
 }
 
+Test(search, the_mode_of_a_file_that_is_being_made_waits_though_others_have_changed_it)
+{
+    add_open(0, a, O_WRONLY | O_CREAT, 5, 1, 2);
+    add_path(1, KIND_TRUNCATE, a, 0, 3, 4)->number = 1;
+    add_write(0, 0, "new", 5, 6);
+    add_path(0, KIND_CHMOD, a, 0, 7, 8)->number = 0600;
+    look_at_mode(1, 0644, 1, 9);
+    add_close(0, 0, 11, 12);
+    end_with_mode(0600);
+    assert_verdict(SEARCH_VALID);
+}
+
 Test(search, the_mode_of_a_file_that_is_being_made_may_be_seen_at_once)
 {
     make_with_mode();

@@ -757,14 +757,14 @@ static enum state_step open_without_layer(struct state *state, struct state_curs
     return step;
 }
 
-/* The process has made the file, and published nothing of it. */
+/* The process has made the file, and published nothing of it; others may have changed it. */
 static enum state_step chmod_with_publish(struct state *state, const struct state_cursor *cursor,
                                           const struct state_call *call)
 {
     const struct state_inode *file = &state->inodes[cursor->inode];
     struct state_layer *layer = &state->layers[call->op->node];
 
-    if (file->type != TYPE_FILE || file->nlink == 0 || file->version_count > 1 ||
+    if (file->type != TYPE_FILE || file->nlink == 0 ||
         texts_get(call->texts, file->versions[0])->size > 0 || layer->inode != cursor->inode ||
         layer->process != call->op->process || (layer->extents == 0 && layer->append == 0) ||
         !succeeds(call))
