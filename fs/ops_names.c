@@ -444,7 +444,10 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
         fuse_reply_err(req, ENAMETOOLONG);
         return;
     }
-    struct inode *target = inode_pin(&ops_fs(req)->inodes, new_parent);
+    /* The kernel does that itself, unless the name became another file's while it looked at
+     * the two: it would take that one for the one that is replaced. It is to look again. */
+    bool is_same = parent == new_parent && strcmp(name, new_name) == 0;
+    struct inode *target = is_same ? NULL : inode_pin(&ops_fs(req)->inodes, new_parent);
     if (target == NULL) {
         fuse_reply_err(req, ESTALE);
         return;
