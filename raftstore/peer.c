@@ -364,6 +364,8 @@ void peer_snapshot_arrived(struct peer *peer, const struct wire_envelope *envelo
                   peer_member_name(peer, envelope->from_store),
                   (unsigned long long)message->snapshot->index);
     peer_check(peer, raft_node_step(peer->node, message), "SNAPSHOT");
+    /* What follows it can be here already, and is to come out of the core behind it. */
+    peer_drive(peer);
 }
 
 void peer_unreachable(struct peer *peer, uint64_t store_id)
