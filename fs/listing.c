@@ -4,13 +4,15 @@
 
 enum listing_use listing_open(struct listing *listing, uint64_t version)
 {
-    if (listing->handles > 0 && listing->open_version != version)
+    bool has_pages = listing->version == version;
+
+    if (listing->handles > 0 && (listing->open_version != version || !has_pages))
         return LISTING_PASS;
     if (listing->handles == 0)
         listing->seen = version;
     listing->handles++;
     listing->open_version = version;
-    return listing->version == version ? LISTING_KEEP : LISTING_FILL;
+    return has_pages ? LISTING_KEEP : LISTING_FILL;
 }
 
 void listing_close(struct listing *listing)

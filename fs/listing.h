@@ -7,7 +7,9 @@
  *   - pages are of that version when all that was read through them, from a start on,
  *     was: who rewinds finds a newer one, and the kernel may go on filling pages that
  *     were begun before;
- *   - a new handle keeps the pages when they are of the version it was opened at.
+ *   - a new handle keeps the pages when they are of the version it was opened at;
+ *   - pages are dropped by an open only when nobody else has them: the kernel never ends
+ *     a listing whose first pages went while it was filling the next.
  * That something was read says that the answer to the open got there, and that older
  * pages are gone.
  *
@@ -33,7 +35,7 @@ struct listing {
 };
 
 enum listing_use {
-    LISTING_PASS, /* the handle has nothing to do with the pages */
+    LISTING_PASS, /* the handle has nothing to do with the pages, and leaves them */
     LISTING_FILL, /* they are dropped, and it fills them */
     LISTING_KEEP, /* they are its listing */
 };

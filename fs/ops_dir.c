@@ -261,12 +261,11 @@ static void opendir_free(struct request *request)
  * that are current. */
 static void opendir_keep(struct opendir_request *opendir, struct dir *dir, uint64_t until_ns)
 {
-    if (until_ns == 0)
-        return;
-    enum listing_use use = inode_listing_open(opendir->inode, dir->version);
+    enum listing_use use =
+        until_ns != 0 ? inode_listing_open(opendir->inode, dir->version) : LISTING_PASS;
     dir->is_kept = use != LISTING_PASS;
     opendir->fi.cache_readdir = use != LISTING_PASS;
-    opendir->fi.keep_cache = use == LISTING_KEEP;
+    opendir->fi.keep_cache = use != LISTING_FILL;
 }
 
 static void opendir_step(struct request *request, const struct op_result *result)

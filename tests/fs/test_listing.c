@@ -8,10 +8,10 @@ Test(listing, the_first_fills_and_the_next_keep_what_was_read)
     struct listing listing = {0};
 
     cr_assert_eq(listing_open(&listing, 5), LISTING_FILL);
-    cr_assert_eq(listing_open(&listing, 5), LISTING_FILL, "nothing is known to be there");
+    cr_assert_eq(listing_open(&listing, 5), LISTING_PASS, "the first may be filling");
     listing_read(&listing, 5, true);
     cr_assert_eq(listing_open(&listing, 5), LISTING_KEEP);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         listing_close(&listing);
     cr_assert_eq(listing_open(&listing, 5), LISTING_KEEP, "also when all have closed it");
 }
@@ -39,10 +39,9 @@ Test(listing, pages_that_somebody_could_go_back_to_are_dropped_at_the_first_look
     cr_assert_not(listing_look(&listing, 5));
     cr_assert(listing_look(&listing, 6));
     cr_assert_not(listing_look(&listing, 6), "once");
-    cr_assert_eq(listing_open(&listing, 5), LISTING_FILL, "nothing is left to be kept");
+    cr_assert_eq(listing_open(&listing, 5), LISTING_PASS, "nothing is left to be kept");
     listing_read(&listing, 6, true);
     cr_assert(listing_look(&listing, 7), "what was read after that too");
-    listing_close(&listing);
     listing_close(&listing);
     cr_assert_not(listing_look(&listing, 8), "who opens it next drops them");
 }
