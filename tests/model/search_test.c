@@ -395,6 +395,16 @@ Test(search, where_a_directory_was_moved_a_call_may_be_stale)
     assert_verdict(SEARCH_INVALID);
 }
 
+Test(search, a_name_that_is_renamed_to_itself_may_be_stale)
+{
+    put(&window.before, STATE_ROOT, NAME_a, file_of(5, ""));
+    put(&window.after, STATE_ROOT, NAME_a, file_of(5, ""));
+    add_path(0, KIND_RENAME, a, ESTALE, 1, 5)->to = a;
+    assert_verdict(SEARCH_VALID);
+    ops[0].to = b;
+    assert_verdict(SEARCH_INVALID);
+}
+
 /* A file is made and written, and its mode set before the publish. */
 static void make_with_mode(void)
 {

@@ -714,11 +714,19 @@ static bool is_idle(const struct state_cursor *cursor, const struct model_op *op
             (op->kind != KIND_LINK || op->to.dir == NAME_NONE));
 }
 
+static bool renames_to_itself(const struct model_op *op)
+{
+    return op->kind == KIND_RENAME && op->path.dir == op->to.dir && op->path.name == op->to.name;
+}
+
 /* A kernel that has a directory under an old name, and finds it under the new one that it
  * was given elsewhere, cannot move it while it renames something itself: then it does
- * nothing and says ESTALE. */
-static enum state_step fail_stale(const struct state *state)
+ * nothing and says ESTALE. The same of a name that it renames to itself, when that becomes
+ * another file's between its two looks at it, twice. */
+static enum state_step fail_stale(const struct state *state, const struct model_op *op)
 {
+    if (renames_to_itself(op))
+        return STEP_SEEN;
     for (size_t i = 0; i < state->inode_count; i++) {
         if (state->inodes[i].may_have_moved)
             return STEP_SEEN;
@@ -732,7 +740,7 @@ enum state_step state_step(struct state *state, struct state_cursor *cursor,
     if (call->op->kind >= KIND_CLOSE && call->op->kind <= KIND_FSTAT)
         return act_on_handle(state, call);
     if (call->op->error == ESTALE)
-        return fail_stale(state);
+        return fail_stale(state, call->op);
     while (is_idle(cursor, call->op))
         cursor->phase++;
     enum state_step step = step_once(state, cursor, call);
