@@ -395,6 +395,16 @@ Test(search, where_a_directory_was_moved_a_call_may_be_stale)
     assert_verdict(SEARCH_INVALID);
 }
 
+Test(search, where_a_directory_was_removed_a_call_may_be_stale)
+{
+    put(&window.before, STATE_ROOT, NAME_a, dir_of(5));
+    add_path(0, KIND_OPEN, a, ESTALE, 1, 10);
+    add_path(1, KIND_RMDIR, a, 0, 2, 4);
+    assert_verdict(SEARCH_VALID);
+    ops[1].call_ns = ops[1].return_ns = 20;
+    assert_verdict(SEARCH_INVALID);
+}
+
 Test(search, a_name_that_is_renamed_to_itself_may_be_stale)
 {
     put(&window.before, STATE_ROOT, NAME_a, file_of(5, ""));

@@ -722,13 +722,15 @@ static bool renames_to_itself(const struct model_op *op)
 /* A kernel that has a directory under an old name, and finds it under the new one that it
  * was given elsewhere, cannot move it while it renames something itself: then it does
  * nothing and says ESTALE. The same of a name that it renames to itself, when that becomes
- * another file's between its two looks at it, twice. */
+ * another file's between its two looks at it, twice; and of a directory that is removed
+ * after it was found, when it finds another one that is removed as well. */
 static enum state_step fail_stale(const struct state *state, const struct model_op *op)
 {
     if (renames_to_itself(op))
         return STEP_SEEN;
     for (size_t i = 0; i < state->inode_count; i++) {
-        if (state->inodes[i].may_have_moved)
+        const struct state_inode *inode = &state->inodes[i];
+        if (inode->may_have_moved || (inode->type == TYPE_DIR && inode->nlink == 0))
             return STEP_SEEN;
     }
     return STEP_NO;
